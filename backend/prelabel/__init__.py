@@ -1,0 +1,98 @@
+"""prelabel turns any model into a Label Studio ML backend.
+
+This is all that a model needs: `ModelWrapper` (or a plain function), what it is given (`Task`, `Item`, `Audio`) and
+what it can say (`Choice`, `Span`, `Box`, `Mask`, `Segment` ...). Importing it loads neither NumPy nor any server.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from prelabel.errors import PrelabelError
+from prelabel.model import Audio, InputKind, Item, ModelWrapper
+from prelabel.outputs import (
+    Box,
+    ChatMessage,
+    Choice,
+    Choices,
+    DateTime,
+    Ellipse,
+    FrameSpan,
+    Keypoint,
+    Mask,
+    Number,
+    Output,
+    ParagraphSpan,
+    Polygon,
+    Polyline,
+    Preference,
+    Ranking,
+    Rating,
+    Raw,
+    Relation,
+    Segment,
+    SeriesSegment,
+    Span,
+    Taxonomy,
+    Text,
+    Track,
+    TrackBox,
+    TrackLine,
+    Unit,
+    VectorTrack,
+)
+from prelabel.tasks import Facts, Task
+
+if TYPE_CHECKING:
+    from prelabel.labeling import LabelingConfig, parse
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Audio",
+    "Box",
+    "ChatMessage",
+    "Choice",
+    "Choices",
+    "DateTime",
+    "Ellipse",
+    "Facts",
+    "FrameSpan",
+    "InputKind",
+    "Item",
+    "Keypoint",
+    "LabelingConfig",
+    "Mask",
+    "ModelWrapper",
+    "Number",
+    "Output",
+    "ParagraphSpan",
+    "Polygon",
+    "Polyline",
+    "Preference",
+    "PrelabelError",
+    "Ranking",
+    "Rating",
+    "Raw",
+    "Relation",
+    "Segment",
+    "SeriesSegment",
+    "Span",
+    "Task",
+    "Taxonomy",
+    "Text",
+    "Track",
+    "TrackBox",
+    "TrackLine",
+    "Unit",
+    "VectorTrack",
+    "__version__",
+    "parse",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The labeling config's names, loaded when somebody asks for them."""
+    if name in {"LabelingConfig", "parse"}:
+        from prelabel import labeling  # noqa: PLC0415 (defusedxml is imported by those who parse a config)
+
+        return getattr(labeling, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
