@@ -1,0 +1,69 @@
+"""What a model returned for one item to outputs: outputs themselves, or plain Python with one obvious meaning.
+
+Which meaning is obvious depends on the labeling config: ``4`` is a rating where there is a ``Rating``, and
+``(0, 5, "PER")`` is a span of a text but a segment of an audio. What could mean two things is refused with the forms
+that would work; nothing is guessed. docs/labeling-configs.md lists the forms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from prelabel.adapters.reading import Reading
+from prelabel.adapters.values import is_number, plain
+from prelabel.errors import OutputError
+from prelabel.labeling import LabelingConfig
+from prelabel.outputs import Choice, Choices, Output, Taxonomy
+
+__all__ = ["stated_score", "to_outputs"]
+
+
+def to_outputs(raw: object, config: LabelingConfig, label_map: Mapping[str, str] | None = None) -> list[Output]:
+    """A model's result for one item as outputs; None and empty containers say nothing.
+
+    Classes that go to a ``Taxonomy`` become paths from the root, and the reverse where there are only ``Choices``.
+    NumPy is never imported for this; its scalars and arrays are recognised where they come.
+
+    Raises:
+        OutputError: the value has no meaning for this config, or more than one; the message shows a sample of it, the
+            hint the nearest forms that would work.
+    """
+    if isinstance(raw, Output):
+        return [_settled(raw, config, label_map)]
+    outputs = Reading(config, label_map or {}).outputs(raw)
+    if any(control.tag == "Taxonomy" for control in config.controls):
+        return [_settled(output, config, label_map) for output in outputs]
+    return outputs
+
+
+def stated_score(raw: object) -> float | None:
+    """The score of the whole item that a Label Studio prediction has beside its ``result``, 0..1; else None."""
+    raw = plain(raw)
+    if isinstance(raw, list | tuple) and len(raw) == 1:
+        raw = plain(raw[0])
+    if isinstance(raw, Mapping) and "result" in raw:
+        score = plain(raw.get("score"))
+        if is_number(score) and math.isfinite(score):
+            return min(max(float(score), 0.0), 1.0)
+    return None
+
+
+def _settled(output: Output, config: LabelingConfig, label_map: Mapping[str, str] | None) -> Output:
+    """A class as `Taxonomy` where its control is one, and taxonomy paths as `Choices` where it is not."""
+    if not isinstance(output, Choice | Choices | Taxonomy):
+        return output
+    try:
+        control = config.find_control(output, label_map)
+    except OutputError:
+        return output  # the conversion to regions finds and explains it
+    rest: dict[str, Any] = {name: getattr(output, name) for name in ("score", "id", "of", "meta", "distribution")} | {
+        "control": control.name
+    }
+    if isinstance(output, Taxonomy):
+        return output if control.tag == "Taxonomy" else Choices(tuple(p[-1] for p in output.paths if p), **rest)
+    if control.tag != "Taxonomy":
+        return output
+    labels = (output.label,) if isinstance(output, Choice) else output.labels
+    return Taxonomy(tuple(config.map_path(control, label, label_map) or (label,) for label in labels), **rest)

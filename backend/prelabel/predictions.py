@@ -1,0 +1,189 @@
+"""Regions, a score and a model version to one entry of Label Studio's predictions array; scoring policies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import urandom
+from typing import TYPE_CHECKING, Any
+
+from prelabel.adapters import stated_score, to_outputs
+from prelabel.adapters.values import is_number, plain
+from prelabel.labeling import LabelingConfig
+from prelabel.outputs import Choice, Choices, Output, Taxonomy
+from prelabel.regions import to_regions
+from prelabel.tasks import Facts
+
+if TYPE_CHECKING:
+    from prelabel.settings import ScorePolicy
+
+NO_SCORE = 0.0
+"""Score of a prediction of which nothing is scored: first in the order, for somebody to look at.
+
+It says that the model claims no confidence: it found nothing, or says what it found without a score.
+"""
+
+
+_CLASSES = (Choice, Choices, Taxonomy)
+"""Outputs that may carry a distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One entry of the predictions array.
+
+    Attributes:
+        result: Label Studio's regions, JSON-ready.
+        score: finite, 0..1, at the top level of the entry; Label Studio orders tasks by it, lowest first.
+        model_version: never empty; the model run's name.
+        dropped: outputs that did not fit the labeling config, one sentence each (for the log and ``check``).
+    """
+
+    result: tuple[dict[str, Any], ...]
+    score: float
+    model_version: str
+    dropped: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry as Label Studio takes it from ``/predict`` and in an import."""
+        return {"result": list(self.result), "score": self.score, "model_version": self.model_version}
+
+
+def make_prediction(
+    raw: object,
+    config: LabelingConfig,
+    facts: Mapping[str, Facts],
+    *,
+    model_version: str,
+    policy: ScorePolicy = "min",
+    label_map: Mapping[str, str] | None = None,
+) -> Prediction:
+    """What a model returned for one task, as Label Studio takes it.
+
+    Args:
+        raw: outputs or plain Python (see `prelabel.adapters`); None and [] make a prediction without regions.
+        config: the project's labeling config.
+        facts: what is known of the data, by object tag name.
+        model_version: the model run's name.
+        policy: how the regions' scores become the prediction's (see `POLICIES`). A Label Studio prediction that
+            brings a score of its own keeps it.
+        label_map: the model's labels to the config's.
+
+    Raises:
+        OutputError: the value has no one meaning for this config, or lacks what its conversion needs. What merely does
+            not fit (a label that the config lacks) is left out and named in `Prediction.dropped`.
+    """
+    outputs = to_outputs(raw, config, label_map)
+    classes: list[Output] = []
+    if any(isinstance(output, _CLASSES) for output in outputs):
+        outputs = [_with_id(output) for output in outputs]
+        classes = [output for output in outputs if isinstance(output, _CLASSES)]
+        outputs = [output for output in outputs if not _says_nothing(output)]
+    conversion = to_regions(outputs, config, facts, label_map)
+    score = stated_score(raw)
+    if score is None:
+        score = score_of(conversion.result, classes, policy)
+    return Prediction(tuple(conversion.result), score, model_version, tuple(conversion.dropped))
+
+
+def score_of(result: Iterable[Mapping[str, Any]], outputs: Iterable[Output], policy: ScorePolicy) -> float:
+    """The prediction's score, 0..1, under a policy.
+
+    Every region of ``result`` with a finite score counts once, however many controls it is spread over. ``outputs`` are
+    asked for distributions (joined by id and score), and for what was decided by choosing none of several classes.
+    `NO_SCORE` where nothing is scored.
+    """
+    whole = {(output.of or output.id, _finite(output.score)): output for output in outputs if _distribution(output)}
+    scored: dict[tuple[object, float], Output | None] = {}
+    for region in result:
+        score = _finite(region.get("score"))
+        if score is not None:
+            key = (region.get("id"), score)
+            scored[key] = whole.get(key) if whole else None
+    scored |= {(each, sure): said for (each, sure), said in whole.items() if sure is not None and _says_nothing(said)}
+    if not scored:
+        return NO_SCORE
+    certainty, together = POLICIES[policy]
+    said = together([certainty(score, output) for (_, score), output in scored.items()])
+    return min(max(said, 0.0), 1.0)
+
+
+# --- how sure one region is, 0..1
+def _score(score: float, output: Output | None) -> float:
+    return score
+
+
+def _margin(score: float, output: Output | None) -> float:
+    """How far the likeliest class is ahead of the next; without a distribution, of its opposite: ``|2s - 1|``."""
+    shares = _shares(output)
+    if shares is None:
+        return min(abs(2 * each - 1) for each in _independent(score, output))
+    first, second = sorted(shares, reverse=True)[:2]
+    return first - second
+
+
+def _certainty(score: float, output: Output | None) -> float:
+    """One minus the entropy of the distribution, as a part of the greatest possible entropy."""
+    shares = _shares(output)
+    if shares is None:
+        return min(1.0 - _entropy((each, 1.0 - each)) / math.log(2) for each in _independent(score, output))
+    return 1.0 - _entropy(shares) / math.log(len(shares))
+
+
+def _entropy(shares: Iterable[float]) -> float:
+    return -sum(share * math.log(share) for share in shares if share > 0)
+
+
+def _shares(output: Output | None) -> list[float] | None:
+    """Probabilities of classes that exclude each other, with sum 1; None where there are not at least two.
+
+    Where all are 0, nothing is known: they are equal.
+    """
+    if not isinstance(output, Choice) or output.distribution is None or len(output.distribution) < 2:
+        return None
+    known = [_finite(share) or 0.0 for share in output.distribution.values()]
+    total = sum(known)
+    return [share / total for share in known] if total > 0 else [1 / len(known)] * len(known)
+
+
+def _independent(score: float, output: Output | None) -> list[float]:
+    """Probabilities of classes that do not exclude each other; the score alone where no more is known."""
+    known = (_finite(share) for share in (_distribution(output) or {}).values())
+    return [share for share in known if share is not None] or [score]
+
+
+POLICIES: Mapping[str, tuple[Callable[[float, Output | None], float], Callable[[Sequence[float]], float]]] = {
+    "min": (_score, min),
+    "mean": (_score, lambda scores: sum(scores) / len(scores)),
+    "max": (_score, max),
+    "product": (_score, math.prod),
+    "margin": (_margin, min),
+    "entropy": (_certainty, min),
+}
+"""For each policy: how sure one region is, and how the certainties become one; docs/scores.md explains them."""
+
+
+# --- parts
+def _distribution(output: Output | None) -> Mapping[str, float] | None:
+    return output.distribution if isinstance(output, _CLASSES) else None
+
+
+def _with_id(output: Output) -> Output:
+    """An output whose distribution is to be found again from its region needs an id before it becomes one."""
+    if output.id is None and output.of is None and _distribution(output):
+        return replace(output, id=urandom(5).hex())
+    return output
+
+
+def _says_nothing(output: Output) -> bool:
+    """A choice of none of several classes: no region, but a certainty."""
+    return (isinstance(output, Choices) and not output.labels) or (isinstance(output, Taxonomy) and not output.paths)
+
+
+def _finite(score: object) -> float | None:
+    """``score`` within 0..1; None where it is no finite number."""
+    score = plain(score)
+    if not is_number(score) or not math.isfinite(score):
+        return None
+    return min(max(float(score), 0.0), 1.0)

@@ -1,0 +1,39 @@
+"""Segments of audio and of time series."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prelabel.outputs import Segment, SeriesSegment
+from prelabel.regions.target import Shape, Target, Unfit, finite, tidy
+
+
+def segment(output: Segment, target: Target) -> Shape:
+    """Seconds of an audio, clipped to its length where that is known."""
+    finite(output.start, output.end)
+    length = target.facts.duration_s
+    start, end = max(float(output.start), 0.0), float(output.end)
+    if output.end <= output.start:
+        raise Unfit(f"its end {output.end} s is not after its start {output.start} s")
+    if length is not None:
+        end = min(end, length)
+    if end <= start:
+        heard = "" if length is None else f", which is {tidy(length)} s long"
+        raise Unfit(f"{output.start} to {output.end} s lies outside the audio{heard}")
+    value = {"start": tidy(start), "end": tidy(end), "channel": int(output.channel or 0)}
+    return Shape(value, {} if length is None else {"original_length": tidy(length)})
+
+
+def series_segment(output: SeriesSegment, target: Target) -> Shape:
+    """A stretch or an instant of a time series, in the values of its time column."""
+    start, end = output.start, output.start if output.end is None else output.end
+    numbers: dict[str, Any] = {}
+    for name, moment in (("start", start), ("end", end)):
+        if isinstance(moment, str):
+            numbers[name] = moment
+        else:
+            finite(moment)
+            numbers[name] = int(moment) if moment == int(moment) else float(moment)
+    if output.end is not None and not isinstance(start, str) and not isinstance(end, str) and end < start:
+        raise Unfit(f"its end {end} is before its start {start}")
+    return Shape({**numbers, "instant": output.end is None})
