@@ -1,0 +1,48 @@
+"""Numbers in tasks' data to a matrix, for models of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from prelabel.errors import TaskError
+from prelabel.tasks import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def matrix(tasks: Sequence[Task], columns: Sequence[str]) -> NDArray[np.float32]:
+    """float32 ``[tasks, features]``: the fields in the order of ``columns``, a list in a field being several features.
+
+    Raises:
+        TaskError: a field is missing or holds something that is no number.
+    """
+    import numpy as np
+
+    rows = [[number for column in columns for number in _numbers(task, column)] for task in tasks]
+    width = len(rows[0]) if rows else 0
+    for task, row in zip(tasks, rows, strict=True):
+        if len(row) != width:
+            raise TaskError(
+                f"has {len(row)} features, other tasks of the batch {width}.",
+                hint="Give every task lists of one length.",
+                task=task.id,
+            )
+    return np.asarray(rows, dtype=np.float32).reshape(len(rows), width)
+
+
+def _numbers(task: Task, column: str) -> list[float]:
+    if column not in task.data:
+        raise TaskError(
+            f"field {column!r} is missing, and the option columns names it.",
+            hint=f"The task's data has {', '.join(map(str, task.data)) or 'nothing'}.",
+            task=task.id,
+        )
+    value: Any = task.data[column]
+    values = value if isinstance(value, (list, tuple)) else [value]
+    try:
+        return [float("nan") if each is None else float(each) for each in values]
+    except (TypeError, ValueError) as error:
+        raise TaskError(f"field {column!r} holds {value!r:.40}, which is no number.", task=task.id) from error

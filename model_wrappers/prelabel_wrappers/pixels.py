@@ -1,0 +1,82 @@
+"""Images to the tensor a network wants: size, channels, scale, normalisation, layout, type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from prelabel.errors import ModelLoadError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+Resize = Literal["squash", "crop", "pad"]
+Layout = Literal["nchw", "nhwc"]
+Channels = Literal["rgb", "bgr", "gray"]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to each image, in the order of the fields.
+
+    ``size`` is (width, height) in pixels. Pixels are 0..255, times ``scale``, minus ``mean``, over ``std`` (per
+    channel). ``dtype`` is NumPy's name; integer types are rounded.
+    """
+
+    size: tuple[int, int]
+    resize: Resize = "squash"
+    channels: Channels = "rgb"
+    scale: float = 1 / 255
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    layout: Layout = "nchw"
+    dtype: str = "float32"
+
+    def batch(self, images: Sequence[Image.Image]) -> NDArray[Any]:
+        """``[images, channels, height, width]``, or ``[images, height, width, channels]`` for ``nhwc``."""
+        import numpy as np
+
+        return np.stack([self.one(image) for image in images])
+
+    def one(self, image: Image.Image) -> NDArray[Any]:
+        """One image's tensor."""
+        import numpy as np
+
+        fitted = _fitted(image, self.size, self.resize)
+        pixels: NDArray[Any] = np.asarray(fitted.convert("L") if self.channels == "gray" else fitted)
+        pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+        if self.channels == "bgr":
+            pixels = pixels[:, :, ::-1]
+        if self.scale != 1.0 or self.mean or self.std:
+            pixels = pixels.astype(np.float32) * self.scale
+            pixels = pixels - np.asarray(self.mean or 0.0, dtype=np.float32)
+            pixels = pixels / np.asarray(self.std or 1.0, dtype=np.float32)
+            pixels = np.round(pixels) if "int" in self.dtype else pixels
+        if self.layout == "nchw":
+            pixels = pixels.transpose(2, 0, 1)
+        return np.ascontiguousarray(pixels, dtype=self.dtype)
+
+
+def _fitted(image: Image.Image, size: tuple[int, int], how: str) -> Image.Image:
+    from PIL import Image as Images
+    from PIL import ImageOps
+
+    if image.size == size:
+        return image
+    if how == "crop":
+        return ImageOps.fit(image, size, Images.Resampling.BILINEAR)
+    if how == "pad":
+        return ImageOps.pad(image, size, Images.Resampling.BILINEAR)
+    return image.resize(size, Images.Resampling.BILINEAR)
+
+
+def parsed_size(text: str | None) -> tuple[int, int] | None:
+    """``WIDTHxHEIGHT`` or one number for both; None for nothing."""
+    if not text:
+        return None
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and (height.isdecimal() or not height) and int(width) > 0):
+        raise ModelLoadError(f"the option size must be WIDTHxHEIGHT, not {text!r}.", hint="For example size=224x224.")
+    return int(width), int(height or width)
