@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,17 +43,17 @@ def test_many_tasks_become_a_job_and_each_gets_one_prediction(waiting_backend: A
     assert Counter(one["task"] for one in here.predictions()) == dict.fromkeys(ids, 1)
 
 
-def test_three_people_opening_a_task_at_the_same_moment_leave_one_prediction(
-    waiting_backend: Any, project: Any
-) -> None:
+@pytest.mark.parametrize("apart_s", [0.0, 0.04, 0.12], ids=["at once", "while it is answered", "while it is stored"])
+def test_three_people_opening_a_task_leave_one_prediction(waiting_backend: Any, project: Any, apart_s: float) -> None:
     here = project()
-    ids = here.import_texts(["good", "bad", "good again", "worse"])
+    ids = here.import_texts([f"good {number}" for number in range(8)])
     here.connect(waiting_backend.url)
 
-    def open_task(task: int) -> int:
+    def open_task(task: int, person: int) -> int:
+        time.sleep(person * apart_s)
         return int(here.api.get(f"/api/tasks/{task}", params={"project": here.id}).status_code)
 
     with ThreadPoolExecutor(3) as people:
         for task in ids:
-            assert list(people.map(open_task, [task] * 3)) == [200, 200, 200]
+            assert list(people.map(open_task, [task] * 3, range(3))) == [200, 200, 200]
     assert Counter(one["task"] for one in here.predictions()) == dict.fromkeys(ids, 1)
