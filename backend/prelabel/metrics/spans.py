@@ -1,0 +1,162 @@
+"""Spans of text: strict, exact, partial and by type (nervaluate), and how far the boundaries are off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from prelabel.metrics.counting import ratio
+from prelabel.metrics.libraries import library
+from prelabel.metrics.matches import one_to_one
+from prelabel.metrics.matching import Both
+from prelabel.metrics.overlap import iou_pairs
+
+Scheme = Literal["strict", "exact", "partial", "type"]
+SCHEMES: Mapping[Scheme, str] = {"strict": "strict", "exact": "exact", "partial": "partial", "type": "ent_type"}
+"""SemEval-2013's schemes, by our names and nervaluate's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanScore:
+    """``possible`` = correct + incorrect + partial + missed, ``actual`` = correct + incorrect + partial + spurious."""
+
+    correct: int
+    incorrect: int
+    partial: int
+    missed: int
+    spurious: int
+    half: bool = False
+    """Whether a partial match counts one half (schemes partial and type of SemEval-2013)."""
+
+    @property
+    def precision(self) -> float | None:
+        """Right ones over ``actual``."""
+        return ratio(self._right, self.correct + self.incorrect + self.partial + self.spurious)
+
+    @property
+    def recall(self) -> float | None:
+        """Right ones over ``possible``."""
+        return ratio(self._right, self.correct + self.incorrect + self.partial + self.missed)
+
+    @property
+    def f1(self) -> float | None:
+        """2 x right ones over ``actual`` + ``possible``."""
+        both = 2 * (self.correct + self.incorrect + self.partial) + self.missed + self.spurious
+        return ratio(2 * self._right, both)
+
+    @property
+    def _right(self) -> float:
+        return self.correct + 0.5 * self.partial if self.half else self.correct
+
+    def as_json(self) -> dict[str, float | None]:
+        """Counts and ratios."""
+        return {
+            "correct": self.correct, "incorrect": self.incorrect, "partial": self.partial, "missed": self.missed,
+            "spurious": self.spurious, "precision": self.precision, "recall": self.recall, "f1": self.f1,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Boundaries:
+    """Overlapping spans of one class, paired best first. Means in characters; start and end of prediction minus
+    annotation, so negative is too early. None without a pair."""
+
+    pairs: int
+    exact: int
+    start_error: float | None
+    end_error: float | None
+    absolute_error: float | None
+
+    def as_json(self) -> dict[str, float | None]:
+        """All numbers."""
+        return {
+            "pairs": self.pairs, "exact": self.exact, "start_error": self.start_error, "end_error": self.end_error,
+            "absolute_error": self.absolute_error,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class SpanScores:
+    """Scores of the run and of each class, by scheme."""
+
+    all: Mapping[Scheme, SpanScore]
+    classes: Mapping[str, Mapping[Scheme, SpanScore]]
+    boundaries: Boundaries
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "all": {scheme: score.as_json() for scheme, score in self.all.items()},
+            "classes": {
+                name: {scheme: score.as_json() for scheme, score in scores.items()}
+                for name, scores in self.classes.items()
+            },
+            "boundaries": self.boundaries.as_json(),
+        }
+
+
+def span_scores(rows: Mapping[str, Both], *, confidence: float = 0.5) -> SpanScores:
+    """Scores of all spans; each scope of a data row (a message, a paragraph) is a document.
+
+    Args:
+        confidence: predictions below are ignored.
+
+    Raises:
+        SettingsError: nervaluate is not installed.
+    """
+    documents: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {}
+    for row, both in rows.items():
+        for side, instances in enumerate(both):
+            for one in instances:
+                if one.kind == "span" and (side or one.confidence >= confidence):
+                    documents.setdefault((row, one.scope), ([], []))[side].append(one)
+    features = sorted({one.feature for both in documents.values() for side in both for one in side})
+    nothing = SpanScore(0, 0, 0, 0, 0)
+    if not features:
+        return SpanScores(dict.fromkeys(SCHEMES, nothing), {}, _boundaries(documents))
+    # nervaluate takes ends as inclusive, and its list of documents must not begin with an empty one.
+    true, said = (
+        [
+            [{"label": one.feature, "start": one.value[0], "end": one.value[1] - 1} for one in both[side]]
+            for both in documents.values()
+        ]
+        for side in (1, 0)
+    )
+    made = library("nervaluate").Evaluator(true, said, tags=features, loader="dict").evaluate()
+    return SpanScores(
+        {scheme: _score(made["overall"][name], scheme) for scheme, name in SCHEMES.items()},
+        {
+            feature: {scheme: _score(made["entities"][feature][name], scheme) for scheme, name in SCHEMES.items()}
+            for feature in features
+        },
+        _boundaries(documents),
+    )
+
+
+def _score(result: Any, scheme: Scheme) -> SpanScore:
+    score = SpanScore(
+        int(result.correct), int(result.incorrect), int(result.partial), int(result.missed), int(result.spurious)
+    )
+    return replace(score, half=scheme in {"partial", "type"})
+
+
+def _boundaries(documents: Mapping[tuple[str, str], tuple[list[Any], list[Any]]]) -> Boundaries:
+    off: list[tuple[int, int]] = []
+    for predicted, annotated in documents.values():
+        i, j, iou = iou_pairs(predicted, annotated)
+        same = np.array([predicted[p].feature == annotated[a].feature for p, a in zip(i, j, strict=True)], dtype=bool)
+        i, j, iou = i[same], j[same], iou[same]
+        order = np.argsort(-iou, kind="stable")
+        i, j = i[order], j[order]
+        for place in np.flatnonzero(one_to_one(i, j)).tolist():
+            ours, theirs = predicted[i[place]].value, annotated[j[place]].value
+            off.append((ours[0] - theirs[0], ours[1] - theirs[1]))
+    if not off:
+        return Boundaries(0, 0, None, None, None)
+    errors = np.array(off)
+    means = errors.mean(axis=0)
+    exact = int((errors == 0).all(axis=1).sum())
+    return Boundaries(len(off), exact, float(means[0]), float(means[1]), float(np.abs(errors).mean()))
