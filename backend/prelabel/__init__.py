@@ -1,7 +1,8 @@
 """prelabel turns any model into a Label Studio ML backend.
 
 This is all that a model needs: `ModelWrapper` (or a plain function), what it is given (`Task`, `Item`, `Audio`) and
-what it can say (`Choice`, `Span`, `Box`, `Mask`, `Segment` ...). Importing it loads neither NumPy nor any server.
+what it can say (`Choice`, `Span`, `Box`, `Mask`, `Segment` ...); and `Client`, the way to model runs and their metrics.
+Importing it loads neither NumPy nor any server.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ from prelabel.outputs import (
 from prelabel.tasks import Facts, Task
 
 if TYPE_CHECKING:
+    from prelabel.client import Client
     from prelabel.labeling import LabelingConfig, parse
 
 __version__ = "0.1.0"
@@ -52,6 +54,7 @@ __all__ = [
     "ChatMessage",
     "Choice",
     "Choices",
+    "Client",
     "DateTime",
     "Ellipse",
     "Facts",
@@ -90,9 +93,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The labeling config's names, loaded when somebody asks for them."""
+    """The names that need more than this package, loaded when somebody asks for them."""
     if name in {"LabelingConfig", "parse"}:
         from prelabel import labeling  # noqa: PLC0415 (defusedxml is imported by those who parse a config)
 
         return getattr(labeling, name)
+    if name == "Client":
+        from prelabel import client  # noqa: PLC0415 (SQLAlchemy and NumPy, by those who look at model runs)
+
+        return client.Client
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,9 +13,9 @@ from prelabel import outputs
 HEAVY = ("numpy", "PIL", "soundfile", "label_studio_sdk", "sqlalchemy", "rq", "redis", "flask", "httpx", "cv2", "lxml")
 
 PUBLIC = {
-    "Audio", "Box", "ChatMessage", "Choice", "Choices", "DateTime", "Ellipse", "Facts", "FrameSpan", "InputKind",
-    "Item", "Keypoint", "LabelingConfig", "Mask", "ModelWrapper", "Number", "Output", "ParagraphSpan", "Polygon",
-    "Polyline", "Preference", "PrelabelError", "Ranking", "Rating", "Raw", "Relation", "Segment", "SeriesSegment",
+    "Audio", "Box", "ChatMessage", "Choice", "Choices", "Client", "DateTime", "Ellipse", "Facts", "FrameSpan",
+    "InputKind", "Item", "Keypoint", "LabelingConfig", "Mask", "ModelWrapper", "Number", "Output", "ParagraphSpan",
+    "Polygon", "Polyline", "Preference", "PrelabelError", "Ranking", "Rating", "Raw", "Relation", "Segment", "SeriesSegment",
     "Span", "Task", "Taxonomy", "Text", "Track", "TrackBox", "TrackLine", "Unit", "VectorTrack", "__version__", "parse",
 }  # fmt: skip
 

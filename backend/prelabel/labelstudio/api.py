@@ -20,6 +20,13 @@ DENSE = 0.5
 """From this share of wanted ids in a range of ids, the range is asked for instead."""
 PREDICTIONS_PAGE = 500
 """Tasks whose predictions are read in one call."""
+_ANNOTATED = {
+    "filter": "filter:tasks:total_annotations",
+    "operator": "greater",
+    "type": "Number",
+    "value": 0,
+}
+"""Tasks with an annotation; Label Studio does not count cancelled ones."""
 
 _UNKNOWN_TASK = (
     re.compile(r"'task': (\d+)[,}].*?contains invalid \"task\" field", re.DOTALL),
@@ -223,7 +230,7 @@ class LabelStudio(Client):
             project=project,
             page=1,
             page_size=page,
-            include=include,
+            **({"include": include} if include else {}),
             query=json.dumps(query, separators=(",", ":")),
             resolve_uri="false",  # data as imported: signed addresses change with every reading
             review="true",  # or listing makes Label Studio predict the page, where a project is set so
@@ -236,6 +243,24 @@ class LabelStudio(Client):
             raise LabelStudioError(f"view {view} belongs to project {found['project']}, not to {project}.")
         filters = (found.get("data") or {}).get("filters") or {}
         return _Filters(tuple(filters.get("items") or ()), filters.get("conjunction") or "and")
+
+    # -- annotations
+
+    def annotated_tasks(self, project: int, *, after: int = 0, page: int = 200) -> Iterator[list[Task]]:
+        """Pages of the project's annotated tasks with their data and all their annotations, by rising id.
+
+        Cancelled (skipped) annotations are among them; drafts are not. ``after`` is a task id.
+        """
+        filters = _Filters().also(_ANNOTATED)
+        while True:
+            # asked for by name, annotations come without what they say
+            answer = self._listing(project, "", filters.also(_id("greater", after)), page, everything=True)
+            batch: list[dict[str, Any]] = answer["tasks"]
+            if batch:
+                yield [Task.from_json({**raw, "data": raw.get("data") or {}, "project": project}) for raw in batch]
+            if len(batch) < page or len(batch) == answer.get("total"):
+                return
+            after = batch[-1]["id"]
 
     # -- predictions
 

@@ -1,4 +1,4 @@
-"""The registry's tables: models, model runs, connections, predictions (the ledger), chunks, jobs, inbox, leases.
+"""The registry's tables: models, their runs and what these hold; the ledger (predictions, chunks, jobs, inbox, leases).
 
 Times are seconds since 1970 as the registry's own clock says (`Ledger.now`). JSON stands in text columns, so that both
 SQLite and PostgreSQL return exactly what was written. The schema is made and changed by the migrations beside this
@@ -15,20 +15,33 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 
-SCHEMA_HEAD = "0002"
+SCHEMA_HEAD = "0003"
 """Revision that this code needs; `Ledger.open` migrates a database that has another one."""
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")
 
 metadata = MetaData()
+
+ontologies = Table(
+    "ontologies",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("uid", String(25), nullable=False, unique=True),
+    Column("name", String(255), nullable=False),
+    Column("body", Text, nullable=False),  # Labelbox's JSON
+    Column("label_config", Text, nullable=False),  # Label Studio's XML
+    Column("created_at", Float, nullable=False),
+)
 
 models = Table(
     "models",
@@ -36,6 +49,7 @@ models = Table(
     Column("id", BigId, primary_key=True),
     Column("name", String(255), nullable=False, unique=True),
     Column("created_at", Float, nullable=False),
+    Column("ontology_id", BigId),  # null: nobody gave it one; no foreign key, which SQLite could never drop again
 )
 
 model_runs = Table(
@@ -45,6 +59,15 @@ model_runs = Table(
     Column("model_id", BigId, ForeignKey("models.id"), nullable=False),
     Column("name", String(255), nullable=False, unique=True),  # the model version, as Label Studio shows it
     Column("created_at", Float, nullable=False),
+    Column("updated_at", Float),
+    Column("config", Text, nullable=False, server_default="{}"),
+    Column("status", String(32)),  # Labelbox's: EXPORTING_DATA, PREPARING_DATA, TRAINING_MODEL, COMPLETE, FAILED
+    Column("status_error", Text),
+    Column("metadata", Text, nullable=False, server_default="{}"),
+    Column("provenance", Text, nullable=False, server_default="{}"),
+    Column("stage", String(16), nullable=False, server_default="candidate"),  # candidate, shadow, promoted
+    Column("promoted_at", Float),
+    Column("collected_until", Float),  # ledger rows written before are in the run's items
 )
 
 connections = Table(
@@ -137,4 +160,134 @@ leases = Table(
     Column("name", String(255), primary_key=True),
     Column("owner", String(64), nullable=False),
     Column("until", Float, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("created_at", Float, nullable=False),
+)
+
+data_rows = Table(
+    "data_rows",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("uid", String(25), nullable=False, unique=True),
+    Column("dataset_id", BigId, ForeignKey("datasets.id"), nullable=False),
+    Column("global_key", String(200), unique=True),
+    Column("row_data", Text, nullable=False),  # JSON: an address, a text, or a task's data
+    Column("media_type", String(32), nullable=False),  # empty: not said
+    Column("metadata", Text, nullable=False),
+    Column("facts", Text, nullable=False),  # JSON: size, pages, text ... by object tag name, as `prelabel.tasks.Facts`
+    Column("instance", String(512)),  # Label Studio's address, its project and task, where the row stands there
+    Column("project", BigInteger),
+    Column("task", BigInteger),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("instance", "project", "task", name="uq_data_rows_place"),
+    Index("ix_data_rows_dataset", "dataset_id", "id"),
+)
+
+run_data_rows = Table(
+    "run_data_rows",
+    metadata,
+    Column("run_id", BigId, ForeignKey("model_runs.id"), primary_key=True),
+    Column("data_row_id", BigId, ForeignKey("data_rows.id"), primary_key=True),
+    Column("split", String(16), nullable=False),
+    Column("predicted", Boolean, nullable=False, server_default=false()),  # also where the model said nothing
+    Column("labeled", Boolean, nullable=False, server_default=false()),  # also where there was nothing to label
+    Column("collected_at", Float),  # the ledger row's time when its payload was copied
+    Column("changed_at", Float),  # items changed since the matches were made; null: the matches are up to date
+    Index(
+        "ix_run_data_rows_changed",
+        "run_id",
+        "data_row_id",
+        sqlite_where=text("changed_at IS NOT NULL"),
+        postgresql_where=text("changed_at IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("run_id", BigId, ForeignKey("model_runs.id"), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("kind", String(16), nullable=False),  # predictions, annotations
+    Column("form", String(16), nullable=False),  # of the lines: labelbox, labelstudio
+    Column("state", String(16), nullable=False),  # RUNNING, FINISHED, FAILED
+    Column("position", BigInteger, nullable=False),  # lines that are done
+    Column("read_bytes", BigInteger, nullable=False),  # where the next line begins
+    Column("total", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("source", Text, nullable=False),  # for people
+    Column("spool", Text),  # the lines: a file on the machine that began it; null once they are all in
+    Column("error", Text),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    UniqueConstraint("run_id", "name", name="uq_imports_run_name"),
+)
+
+import_statuses = Table(
+    "import_statuses",
+    metadata,
+    Column("import_id", BigId, ForeignKey("imports.id"), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),  # of the line, from 0
+    Column("uuid", Text, nullable=False),
+    Column("data_row", Text, nullable=False),  # JSON: {"id": ..., "globalKey": ...}
+    Column("status", String(8), nullable=False),  # SUCCESS, FAILURE
+    Column("errors", Text),  # JSON: [{"name", "message", "additional_info"}]; null: none
+    Index(
+        "ix_import_statuses_failed",
+        "import_id",
+        "position",
+        sqlite_where=text("errors IS NOT NULL"),
+        postgresql_where=text("errors IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+
+run_items = Table(
+    "run_items",
+    metadata,
+    Column("run_id", BigId, ForeignKey("model_runs.id"), primary_key=True),
+    Column("role", String(12), primary_key=True),  # prediction, annotation
+    Column("data_row_id", BigId, ForeignKey("data_rows.id"), primary_key=True),
+    Column("uuid", String(64), primary_key=True),
+    Column("form", String(16), nullable=False),  # of the body: labelbox (a row), labelstudio (a list of regions)
+    Column("kind", String(32), nullable=False),
+    Column("feature", String(255), nullable=False),
+    Column("confidence", Float),
+    Column("body", Text, nullable=False),
+    Column("import_id", BigId),  # null: collected from the ledger
+    Column("updated_at", Float, nullable=False),
+    Index("ix_run_items_confidence", "run_id", "role", "confidence"),
+    sqlite_with_rowid=False,  # a run's items lie together, by data row
+)
+
+metric_rows = Table(
+    "metric_rows",
+    metadata,
+    Column("run_id", BigId, ForeignKey("model_runs.id"), primary_key=True),
+    Column("data_row_id", BigId, ForeignKey("data_rows.id"), primary_key=True),
+    Column("kind", String(16), primary_key=True),  # scalar, confusion_matrix
+    Column("name", String(255), primary_key=True),
+    Column("feature", String(255), primary_key=True),  # empty: of the data row
+    Column("subclass", String(255), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("import_id", BigId),
+    Column("updated_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+match_blocks = Table(
+    "match_blocks",
+    metadata,
+    Column("run_id", BigId, ForeignKey("model_runs.id"), primary_key=True),
+    Column("block", BigInteger, primary_key=True, autoincrement=False),  # data row numbers divided by a block's size
+    Column("matches", LargeBinary, nullable=False),  # `prelabel.runs.blocks`
+    Column("updated_at", Float, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -1,0 +1,43 @@
+"""Ground truth from a Label Studio project: which annotation of a task counts, as lines to be imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from prelabel.labelstudio import LabelStudio
+from prelabel.tasks import Task
+
+
+def label_lines(label_studio: LabelStudio, project: int, instance: str) -> Iterator[dict[str, Any]]:
+    """One line for each labeled task: its place, its data, and the regions of the annotation that counts."""
+    for page in label_studio.annotated_tasks(project):
+        for task in page:
+            annotation = ground_truth(task)
+            if annotation is not None:
+                yield {
+                    "place": [instance, project, task.id],
+                    "data": dict(task.data),
+                    "uuid": str(annotation.get("unique_id") or annotation.get("id") or ""),
+                    "result": annotation.get("result") or [],
+                }
+
+
+def ground_truth(task: Task) -> Mapping[str, Any] | None:
+    """The annotation that a person marked as ground truth, else the one changed last; never a cancelled one."""
+    usable = [annotation for annotation in task.annotations if not annotation.get("was_cancelled")]
+    return max(usable, key=_weight, default=None)
+
+
+def _weight(annotation: Mapping[str, Any]) -> tuple[bool, str, int]:
+    changed = annotation.get("updated_at") or annotation.get("created_at") or ""
+    return bool(annotation.get("ground_truth")), str(changed), int(annotation.get("id") or 0)
+
+
+def global_key(data: Mapping[str, Any], names: Iterable[str] = ("global_key", "globalKey")) -> str | None:
+    """The global key that a task's data carries: that of the data row which the task was made from."""
+    for name in names:
+        found = data.get(name)
+        if isinstance(found, str) and found:
+            return found
+    return None
