@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -106,6 +107,10 @@ class Settings(BaseSettings):
         validation_alias=_aliases("basic_auth_pass", "BASIC_AUTH_PASS"),
         description="Password that Label Studio must send.",
     )
+    api_keys: SecretStr | None = Field(
+        None,
+        description="Keys for /api/v1, separated by commas; empty: it asks for what everything else asks for.",
+    )
     predict_deadline_s: float = Field(
         60.0, gt=0, le=95, description="Longest that /predict takes; what is unfinished then goes to the queue."
     )
@@ -186,12 +191,27 @@ class Settings(BaseSettings):
             raise ValueError("a Redis address begins with redis://, rediss:// or unix://")
         return url
 
+    @field_validator("api_keys")
+    @classmethod
+    def _of_plain_signs(cls, keys: SecretStr | None) -> SecretStr | None:
+        for key in keys.get_secret_value().split(",") if keys is not None else ():
+            if not re.fullmatch(r"[!-+\--~]+", key.strip()):
+                raise ValueError("each key is one or more ASCII signs without spaces, and commas stand between keys")
+        return keys
+
     @model_validator(mode="after")
     def _user_and_password_together(self) -> Settings:
         if (self.basic_auth_user is None) != (self.basic_auth_pass is None):
             given, missing = ("user", "pass") if self.basic_auth_user is not None else ("pass", "user")
             raise ValueError(f"basic_auth_{given} is set but basic_auth_{missing} is not")
         return self
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The API keys; a worker sends the first one."""
+        if self.api_keys is None:
+            return ()
+        return tuple(key.strip() for key in self.api_keys.get_secret_value().split(","))
 
     @property
     def effective_public_url(self) -> str:

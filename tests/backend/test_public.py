@@ -15,8 +15,9 @@ HEAVY = ("numpy", "PIL", "soundfile", "label_studio_sdk", "sqlalchemy", "rq", "r
 PUBLIC = {
     "Audio", "Box", "ChatMessage", "Choice", "Choices", "Client", "DateTime", "Ellipse", "Facts", "FrameSpan",
     "InputKind", "Item", "Keypoint", "LabelingConfig", "Mask", "ModelWrapper", "Number", "Output", "ParagraphSpan",
-    "Polygon", "Polyline", "Preference", "PrelabelError", "Ranking", "Rating", "Raw", "Relation", "Segment", "SeriesSegment",
-    "Span", "Task", "Taxonomy", "Text", "Track", "TrackBox", "TrackLine", "Unit", "VectorTrack", "__version__", "parse",
+    "Polygon", "Polyline", "Preference", "PrelabelError", "Ranking", "Rating", "Raw", "Relation", "Segment",
+    "SeriesSegment", "Span", "Task", "Taxonomy", "Text", "Track", "TrackBox", "TrackLine", "Unit", "VectorTrack",
+    "__version__", "parse",
 }  # fmt: skip
 
 

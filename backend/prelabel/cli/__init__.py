@@ -19,6 +19,7 @@ COMMANDS = {
     "connect": ("prelabel.cli.connecting", "Register the backend in a Label Studio project."),
     "predict": ("prelabel.cli.predicting", "Predict the tasks of a project as a job, with a progress bar."),
     "jobs": ("prelabel.cli.jobs", "List, show, cancel, resume and retry jobs."),
+    "runs": ("prelabel.cli.runs", "Models and their runs: import, measure, compare, export."),
     "check": ("prelabel.cli.authoring", "Show offline what Label Studio would get from a model, and refuse."),
     "init": ("prelabel.cli.authoring", "Write a starting point for a model of your own, with a test."),
     "doctor": ("prelabel.cli.diagnosing", "Test the whole set-up and print the exact fix for what is wrong."),

@@ -49,7 +49,7 @@ def task_ids(_context: click.Context, _param: click.Parameter, text: str | None)
 @click.option("--view", type=click.IntRange(min=1), help="Only the tasks that this Data Manager tab shows (its id).")
 @click.option("--detach", is_flag=True, help="Print the job's id and leave it to the workers.")
 @options.settings_options(
-    "model", "server_url", "host", "port", *options.STORES, *options.LABEL_STUDIO, *options.BASIC_AUTH
+    "model", "server_url", "host", "port", *options.STORES, *options.LABEL_STUDIO, *options.BASIC_AUTH, "api_keys"
 )
 def predict_command(
     *,

@@ -22,6 +22,7 @@ SERVER_SETTINGS = (
     "drain_s",
     "max_request_bytes",
     *options.BASIC_AUTH,
+    "api_keys",
 )
 WORKER_SETTINGS = (
     "slice_tasks",
@@ -114,6 +115,7 @@ def serve_command(*, model: str | None, pairs: tuple[str, ...], **values: Any) -
     *options.STORES,
     *options.LABEL_STUDIO,
     *options.BASIC_AUTH,
+    "api_keys",
     *options.MODEL,
     *options.DATA,
     *WORKER_SETTINGS,

@@ -1,0 +1,157 @@
+"""``prelabel runs`` from the terminal: the seven steps, and what comes after."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from prelabel.cli import cli
+
+Run = Callable[..., Result]
+
+CONFIG = """<View><Image name="image" value="$image"/><RectangleLabels name="boxes" toName="image">
+<Label value="Cat"/><Label value="Dog"/></RectangleLabels></View>"""
+
+
+def box(key: str, uuid: str, name: str, left: float, confidence: float | None = None) -> dict[str, object]:
+    """A box of 10 by 10 pixels as a Labelbox row."""
+    row: dict[str, object] = {
+        "dataRow": {"globalKey": key},
+        "uuid": uuid,
+        "name": name,
+        "bbox": {"top": 0.0, "left": left, "height": 10.0, "width": 10.0},
+    }
+    return row if confidence is None else {**row, "confidence": confidence}
+
+
+def ndjson(file: Path, rows: list[dict[str, object]]) -> str:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return str(file)
+
+
+TRUTH = [box("a", "t1", "Cat", 0), box("a", "t2", "Dog", 50), box("b", "t3", "Cat", 0), box("b", "t4", "Cat", 100)]
+GOOD = [box("a", "p1", "Cat", 1, 0.9), box("a", "p2", "Dog", 50, 0.8), box("b", "p3", "Cat", 0, 0.95)]
+POOR = [box("a", "q1", "Dog", 0, 0.9), box("a", "q2", "Dog", 55, 0.8), box("b", "q3", "Cat", 300, 0.97)]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs ``prelabel runs`` in this process, in a directory and data directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(("PRELABEL_", "LABEL_STUDIO_", "BASIC_AUTH_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PRELABEL_DATA_DIR", str(tmp_path / "data"))
+
+    def invoke(*arguments: str) -> Result:
+        return CliRunner().invoke(cli, ["runs", *arguments], prog_name="prelabel")
+
+    return invoke
+
+
+@pytest.fixture
+def two_runs(run: Run, tmp_path: Path) -> Run:
+    """The command, with a model whose runs `good` and `poor` have predictions and labels of the same two images."""
+    (tmp_path / "label_config.xml").write_text(CONFIG, encoding="utf-8")
+    rows = [{"row_data": f"https://example.com/{key}.png", "global_key": key, "media_type": "image"} for key in "ab"]
+
+    def done(*arguments: str) -> str:
+        command = run(*arguments)
+        assert command.exit_code == 0, command.output
+        return command.stdout
+
+    done("create-model", "pets", "--label-config", "label_config.xml")
+    for name, predictions in (("good", GOOD), ("poor", POOR)):
+        done("create", "pets", name)
+        done("import-rows", "photos", ndjson(tmp_path / "rows.ndjson", rows), "--run", name)
+        done("labels", name, ndjson(tmp_path / "truth.ndjson", TRUTH))
+        said = done("import", name, ndjson(tmp_path / "predictions.ndjson", predictions), "--name", f"import-{name}")
+        assert said == f"import-{name}: FINISHED, 3 of 3 taken, 0 refused\n"
+    return run
+
+
+def test_runs_are_listed_and_the_help_names_the_next_step(two_runs: Run) -> None:
+    listed = two_runs().stdout.splitlines()
+    assert [line.split()[:2] for line in listed] == [["RUN", "MODEL"], ["poor", "pets"], ["good", "pets"]]
+    assert [run["run"] for run in json.loads(two_runs("list", "--json").stdout)] == ["poor", "good"]
+
+
+def test_an_empty_registry_says_how_to_begin(run: Run) -> None:
+    assert "prelabel runs create" in run().stdout
+
+
+def test_metrics_are_a_table_of_classes_and_confusions(two_runs: Run) -> None:
+    said = two_runs("metrics", "poor").stdout
+    assert [line.split() for line in said.splitlines() if line.startswith(("all", "Cat", "Dog"))][:3] == [
+        ["all", "0", "3", "4", "0.000", "0.000", "0.000", "0.042"],
+        ["Cat", "0", "1", "3", "0.000", "0.000", "0.000", "0.000"],
+        ["Dog", "0", "2", "1", "0.000", "0.000", "0.000", "0.167"],
+    ]
+    good = json.loads(two_runs("metrics", "good", "--json").stdout)
+    assert (good["run"]["tp"], good["run"]["fp"], good["run"]["fn"]) == (3, 0, 1)
+    assert good["classes"]["Dog"]["f1"] == 1.0
+
+
+def test_worst_rows_mistakes_and_corrections_are_shown(two_runs: Run) -> None:
+    assert two_runs("worst", "poor", "--view", "candidate_mislabels").stdout.splitlines()[1].split() == [
+        "0.970", "b", "-",
+    ]  # fmt: skip
+    counts = json.loads(two_runs("mistakes", "poor", "--json").stdout)
+    assert counts["Dog"] == {"localisation": 1, "class": 1}
+    assert counts["Cat"] == {"background": 1, "missed": 2}
+    corrected = json.loads(two_runs("corrections", "good", "--json").stdout)
+    assert (corrected["Cat"]["accepted"], corrected["Cat"]["edited"], corrected["Cat"]["added"]) == (1, 1, 1)
+    assert corrected["Cat"]["trust_from"] == 0.9
+
+
+def test_runs_are_compared_and_a_condition_ends_with_its_exit_code(two_runs: Run) -> None:
+    first, *_ = json.loads(two_runs("compare", "good", "poor", "--json").stdout)
+    assert (first["first"]["value"], first["second"]["value"], first["data_rows"]) == (0.0, pytest.approx(6 / 7), 2)
+    assert two_runs("check", "good", "--if", "f1 >= poor.f1 and recall[Dog] == 1").exit_code == 0
+    failed = two_runs("check", "poor", "--if", "f1 >= good.f1")
+    assert failed.exit_code == 1
+    assert failed.stdout == "f1 (0) >= good.f1 (0.8571): does not hold\n"
+    assert two_runs("check", "good", "--if", "f1 >= nobody.f1").exit_code == 1
+
+
+def test_a_run_is_exported_and_deleted(two_runs: Run, tmp_path: Path) -> None:
+    assert two_runs("export", "good", "out.ndjson", "--format", "ndjson").exit_code == 0
+    rows = [json.loads(line) for line in (tmp_path / "out.ndjson").read_text(encoding="utf-8").splitlines()]
+    assert sorted(rows, key=lambda row: row["uuid"]) == GOOD
+    assert two_runs("delete", "good").exit_code == 0
+    assert two_runs("metrics", "good").exit_code == 1
+
+
+def test_a_refused_line_is_explained_and_costs_no_other(two_runs: Run, tmp_path: Path) -> None:
+    lines = [box("a", "n1", "Cat", 0, 0.5), box("a", "n2", "Bird", 0, 0.5), box("a", "n3", "Cat", 0, 1.5)]
+    done = two_runs("import", "good", ndjson(tmp_path / "more.ndjson", lines))
+    assert done.exit_code == 1
+    assert done.stdout == "more.ndjson: FINISHED, 1 of 3 taken, 2 refused\n"
+    assert "line 2" in done.stderr
+    assert "Bird" in done.stderr
+    assert "line 3" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("metrics", "nobody"), "nobody"),
+        (("create", "nobody", "v1"), "nobody"),
+        (("create-model", "x"), "--label-config"),
+        (("import-rows", "x"), "--project"),
+        (("labels", "x"), "--project"),
+    ],
+)
+def test_what_does_not_exist_or_is_missing_is_said_without_a_traceback(
+    run: Run, arguments: tuple[str, ...], said: str
+) -> None:
+    failed = run(*arguments)
+    assert failed.exit_code in {1, 2}
+    assert said in failed.stderr
+    assert "Traceback" not in failed.stderr
