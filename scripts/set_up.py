@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = Path(os.environ.get("PRELABEL_VENV") or ROOT / ".venv")
 CACHE = ROOT / ".cache"
 PIP = ("-m", "pip", "install", "-qq", "--disable-pip-version-check")
-EXTRAS = {"demo": "demo", "lint": "lint,test,demo", "test": "lint,test,demo,sklearn,spacy,onnx,postgres"}
+EXTRAS = {"demo": "demo", "lint": "lint,test,demo", "test": "lint,test,demo,sklearn,spacy,onnx,postgres,runs"}
 WITHOUT_DEPENDENCIES = {"demo": ["rapidocr-onnxruntime"], "test": ["rapidocr-onnxruntime"]}
 """They ask for opencv-python, which would overwrite the opencv-python-headless that label-studio-sdk brings."""
 IN_CI = bool(os.environ.get("CI"))

@@ -23,6 +23,7 @@ NOISY = ("httpx", "httpcore", "rq", "rq.worker", "rq.scheduler", "werkzeug", "wa
 _SECRETS = re.compile(
     r"""(?ix)
       (?P<scheme> \b(?:bearer|token|basic)\s+ ) (?=[^\s"']*[\d+/=_.]) [\w+/=.~-]{12,}
+    | (?P<keys> \bapi[_-]?keys ["']?\s*[:=]\s*b?["']? ) [^\s"';&)]+
     | (?P<name> \b(?:api[_-]?key|access[_-]?token|refresh[_-]?token|refresh|password|passwd|basic_auth_pass|secret
                     |sessionid|csrftoken|x-prelabel-webhook)
                 (?: ["']?\s*[:=]\s*b?["']? | ["']\s*,\s*b?["'] ) ) [^\s"',;&)]+

@@ -1,4 +1,4 @@
-"""Basic authentication, and the header by which our own webhook is known."""
+"""Basic authentication, API keys, and the header by which our own webhook is known."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import hmac
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 from flask.testing import FlaskClient
 
+from prelabel.errors import AuthError, SettingsError
+from prelabel.predictor.remote import RemotePredictor
 from prelabel.server import create_app
-from prelabel.server.auth import WEBHOOK_HEADER, webhook_token
-from prelabel.settings import Settings, load_settings
+from prelabel.server.auth import WEBHOOK_HEADER, credentials, webhook_token
+from prelabel.settings import Settings, environment_of, load_settings
 from prelabel.testing.stub import StubPredictor
 
 EVENT = {"action": "ANNOTATION_CREATED", "project": {"id": 1}}
@@ -102,3 +105,116 @@ def test_a_password_with_signs_beyond_ascii_works(tmp_path: Path) -> None:
     latin = base64.b64encode("jörg:päss:wörd".encode("latin-1")).decode()  # as Label Studio's requests sends it
     assert client.get("/versions", headers={"Authorization": f"Basic {latin}"}).status_code == 200
     assert client.get("/versions", headers=basic("jörg", "päss")).status_code == 401
+
+
+# --- API keys
+KEYS = "first-key-0123456789, second-key-9876543210"
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture
+def keyed(tmp_path: Path) -> FlaskClient:
+    """A server with API keys and no password."""
+    return create_app(load_settings(data_dir=tmp_path, api_keys=KEYS), StubPredictor()).test_client()
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> FlaskClient:
+    """A server with API keys and a password."""
+    settings = load_settings(
+        data_dir=tmp_path, api_keys=KEYS, basic_auth_user="bob", basic_auth_pass="dummy-basic-pass"
+    )
+    return create_app(settings, StubPredictor()).test_client()
+
+
+@pytest.mark.parametrize("key", ["first-key-0123456789", "second-key-9876543210"])
+def test_each_key_is_accepted_under_the_api(keyed: FlaskClient, both: FlaskClient, key: str) -> None:
+    for client in (keyed, both):
+        assert client.get("/api/v1/model", headers=bearer(key)).status_code == 200
+        assert client.get("/api/v1/model", headers={"Authorization": f"bearer   {key} "}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        bearer("third-key"),
+        bearer(""),
+        bearer(KEYS),
+        bearer("first-key-012345678"),
+        {"Authorization": "first-key-0123456789"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Token first-key-0123456789"},
+        {"Authorization": "Bearer \xff"},
+        basic("bob", "first-key-0123456789"),
+        basic("first-key-0123456789", ""),
+        basic("", ""),
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/model", "/api/v1/predict", "/api/v1/openapi.json", "/api/v1/nothing"])
+def test_the_api_takes_nothing_else(keyed: FlaskClient, both: FlaskClient, path: str, headers: dict[str, str]) -> None:
+    for client in (keyed, both):
+        answer = client.post(path, json={}, headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        assert "PRELABEL_API_KEYS" in answer.get_json()["hint"]
+        assert "key-0" not in answer.text
+
+
+def test_the_password_opens_the_api_too_and_a_key_opens_nothing_else(both: FlaskClient) -> None:
+    assert both.get("/api/v1/model", headers=basic("bob", "dummy-basic-pass")).status_code == 200
+    for path in ("/versions", "/metrics", "/nothing", "/api", "/api/v1"):
+        refused = both.get(path, headers=bearer("first-key-0123456789"))
+        assert refused.status_code == 401
+        assert refused.headers["WWW-Authenticate"].startswith("Basic")
+    assert both.post("/webhook", json=EVENT, headers=bearer("first-key-0123456789")).status_code == 401
+
+
+def test_keys_alone_leave_the_rest_as_open_as_it_was(keyed: FlaskClient) -> None:
+    assert keyed.get("/versions").status_code == 200
+    assert keyed.post("/webhook", json=EVENT).status_code == 200
+    assert keyed.get("/nothing").status_code == 404
+
+
+def test_a_worker_sends_the_first_key_where_there_is_no_password(tmp_path: Path) -> None:
+    for more, settings in (
+        ({}, load_settings(data_dir=tmp_path, api_keys=KEYS)),
+        (
+            {"basic_auth_user": "bob", "basic_auth_pass": "dummy-basic-pass"},
+            load_settings(data_dir=tmp_path, basic_auth_user="bob", basic_auth_pass="dummy-basic-pass"),
+        ),
+    ):
+        server = load_settings(data_dir=tmp_path, api_keys=KEYS, **more)
+        app = create_app(server, StubPredictor("stub-0000000c"))
+        worker = RemotePredictor("http://server", credentials(settings), settings, transport=httpx.WSGITransport(app))
+        assert worker.model_version == "stub-0000000c"
+        worker.close()
+
+
+def test_a_worker_with_another_key_is_told_what_to_set(tmp_path: Path) -> None:
+    app = create_app(load_settings(data_dir=tmp_path, api_keys=KEYS), StubPredictor())
+    settings = load_settings(data_dir=tmp_path, api_keys="another-key")
+    worker = RemotePredictor("http://server", credentials(settings), settings, transport=httpx.WSGITransport(app))
+    with pytest.raises(AuthError, match="PRELABEL_API_KEYS"):
+        worker.about()
+    worker.close()
+
+
+@pytest.mark.parametrize("keys", ["a key", "a,,b", ",", "a,", "schlüssel", "a\nb", " "])
+def test_a_malformed_key_is_refused_without_being_shown(tmp_path: Path, keys: str) -> None:
+    with pytest.raises(SettingsError, match="setting api_keys: each key is") as raised:
+        load_settings(data_dir=tmp_path, api_keys=keys)
+    assert "schlüssel" not in str(raised.value)
+
+
+def test_keys_come_from_the_environment_and_are_shown_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRELABEL_API_KEYS", KEYS)
+    settings = load_settings(data_dir=tmp_path)
+    assert settings.keys == ("first-key-0123456789", "second-key-9876543210")
+    assert "key-0" not in repr(settings)
+    assert environment_of(settings).keys() == {"PRELABEL_DATA_DIR", "PRELABEL_API_KEYS"}
+    monkeypatch.setenv("PRELABEL_API_KEYS", "")
+    assert load_settings(data_dir=tmp_path).keys == ()

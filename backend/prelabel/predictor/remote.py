@@ -32,7 +32,8 @@ class RemotePredictor:
 
     Args:
         server_url: the server's address, with a path prefix where it has one.
-        auth: user and password of the server's basic authentication.
+        auth: user and password of the server's basic authentication; None: the first of the settings' API keys is sent,
+            if there is one.
         transport: a stand-in for the network, in tests.
     """
 
@@ -49,6 +50,7 @@ class RemotePredictor:
         self._client = httpx.Client(
             base_url=self.server_url,
             auth=auth,
+            headers={"Authorization": f"Bearer {settings.keys[0]}"} if auth is None and settings.keys else None,
             timeout=httpx.Timeout(30.0, connect=CONNECT_TIMEOUT_S),
             transport=transport,
             trust_env=False,
@@ -174,7 +176,8 @@ class RemotePredictor:
         if status in (401, 403):
             return AuthError(
                 f"the prelabel server at {self.server_url} refused our credentials.",
-                hint="Set BASIC_AUTH_USER and BASIC_AUTH_PASS to the same values on server and worker.",
+                hint="Set BASIC_AUTH_USER and BASIC_AUTH_PASS, or PRELABEL_API_KEYS, to the same values on server and "
+                "worker.",
             )
         if isinstance(said, dict) and isinstance(said.get("error"), str):
             return error_from_json(said)

@@ -18,6 +18,7 @@ from prelabel.server.auth import require_credentials
 from prelabel.server.connections import Connections, LabelStudioFactory
 from prelabel.server.live import Live
 from prelabel.server.metrics import Metrics
+from prelabel.server.openapi import openapi_blueprint
 from prelabel.server.protocol import protocol_blueprint
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def create_app(
         )
     )
     app.register_blueprint(api_blueprint(predictor, seats))
+    app.register_blueprint(openapi_blueprint(settings))
     _register_jobs_api(app, queue, ledger)
+    _register_runs_api(app, settings, ledger)
     errors.install(app)
     require_credentials(app, settings)
     _watch_requests(app, metrics)
@@ -93,6 +96,20 @@ def _register_jobs_api(app: Flask, queue: JobQueue | None, ledger: Ledger | None
     from prelabel.server.jobs_api import jobs_blueprint  # noqa: PLC0415 (only where there is a queue)
 
     app.register_blueprint(jobs_blueprint(queue, ledger))
+
+
+def _register_runs_api(app: Flask, settings: Settings, ledger: Ledger | None) -> None:
+    if ledger is None:
+        return
+    from prelabel.server.runs_access import Runs  # noqa: PLC0415 (only where there is a ledger)
+    from prelabel.server.runs_api import runs_blueprint  # noqa: PLC0415
+    from prelabel.server.runs_imports_api import imports_blueprint  # noqa: PLC0415
+    from prelabel.server.runs_reports_api import reports_blueprint  # noqa: PLC0415
+
+    runs = Runs(settings, ledger)
+    app.extensions["prelabel"]["runs"] = runs
+    for blueprint in (runs_blueprint, imports_blueprint, reports_blueprint):
+        app.register_blueprint(blueprint(runs))
 
 
 def _watch_requests(app: Flask, metrics: Metrics) -> None:

@@ -7,6 +7,7 @@ model, and was the fastest of those that do.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import socket
@@ -66,7 +67,8 @@ def serve(settings: Settings) -> None:
     predictor = LocalPredictor(wrapper, reader, settings)
     try:
         app = create_app(settings, predictor, ledger=ledger, queue=queue, label_studio=clients.of)
-        serve_app(app, settings, listening=listening, on_drained=predictor.close)
+        with contextlib.closing(app.extensions["prelabel"]["runs"]):
+            serve_app(app, settings, listening=listening, on_drained=predictor.close)
     finally:
         reader.close()
         queue.close()
