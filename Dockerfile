@@ -3,7 +3,7 @@
 #   docker run -v $PWD/models:/models:ro -p 9090:9090 prelabel serve /models/my_model.py:predict --host 0.0.0.0
 FROM python:3.12-slim
 
-ARG EXTRAS=postgres,sklearn,onnx,spacy
+ARG EXTRAS=postgres,runs,sklearn,onnx,spacy
 ENV PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
