@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from prelabel.analysis import VIEW_NAMES
 from prelabel.analysis.mistakes import KINDS, RIGHT, UNCOUNTED, verdicts
 from prelabel.analysis.views import VIEWS, ranked
 from prelabel.errors import RequestError
@@ -128,6 +129,10 @@ def test_a_view_can_be_cut_off_and_an_unknown_one_is_refused() -> None:
     assert len(ranked(rows(), "low_f1", limit=2)) == 2
     with pytest.raises(RequestError, match="low_confidence"):
         ranked(rows(), "worst")
+
+
+def test_every_name_of_a_view_is_one() -> None:
+    assert tuple(VIEWS) == VIEW_NAMES
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from prelabel.analysis import View
 from prelabel.errors import RequestError
 from prelabel.metrics.counting import count
 from prelabel.metrics.matches import Matches
@@ -41,7 +42,7 @@ def _ratio(part: Floats, whole: Floats) -> Floats:
     return found
 
 
-VIEWS: Mapping[str, tuple[Callable[[_Rows], Floats], bool, str]] = {
+VIEWS: Mapping[View, tuple[Callable[[_Rows], Floats], bool, str]] = {
     "true_positives": (lambda rows: rows.tp, True, "most true positives first"),
     "false_positives": (lambda rows: rows.fp, True, "most false positives first"),
     "false_negatives": (lambda rows: rows.fn, True, "most false negatives first"),
@@ -76,9 +77,10 @@ def ranked(
     Raises:
         RequestError: there is no such view.
     """
-    if view not in VIEWS:
+    found = next((name for name in VIEWS if name == view), None)
+    if found is None:
         raise RequestError(f"there is no view {view!r}.", hint=f"There are {', '.join(VIEWS)}.")
-    of, largest_first, _ = VIEWS[view]
+    of, largest_first, _ = VIEWS[found]
     value = of(_numbers(matches, confidence, iou))
     keep = ~np.isnan(value) & ((value > 0) if largest_first else True)
     if view != "low_confidence":

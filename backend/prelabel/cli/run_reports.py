@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prelabel.analysis import VIEW_NAMES
 from prelabel.cli import options
 from prelabel.cli.jobs import as_json
 from prelabel.cli.run_options import client_of, number, registry, run_argument, split_option, table, thresholds
@@ -56,19 +57,7 @@ def metrics_command(*, run: str, confidence: float, iou: float, split: Any, as_j
     "--view",
     default="low_f1",
     show_default=True,
-    type=click.Choice(
-        [
-            "true_positives",
-            "false_positives",
-            "false_negatives",
-            "low_precision",
-            "low_recall",
-            "low_f1",
-            "low_iou",
-            "low_confidence",
-            "candidate_mislabels",
-        ]
-    ),
+    type=click.Choice(VIEW_NAMES),
     help="What the data rows are ranked by.",
 )
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many.")

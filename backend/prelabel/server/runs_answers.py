@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from prelabel.analysis import View
 from prelabel.runs.held import DataRow, Form, ImportKind, ImportRow, ImportState, Role, Split, Stage, Status
 from prelabel.server.operations import Answer
-from prelabel.server.runs_forms import View
 
 
 class ModelAnswer(Answer):

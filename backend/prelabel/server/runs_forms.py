@@ -6,21 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
+from prelabel.analysis import View
 from prelabel.errors import RequestError
 from prelabel.runs.held import Role, Split, Status
 from prelabel.server.operations import MOST_LISTED, Body, Json, Object, Place, Query, Text, Word
 
-View = Literal[
-    "true_positives",
-    "false_positives",
-    "false_negatives",
-    "low_precision",
-    "low_recall",
-    "low_f1",
-    "low_iou",
-    "low_confidence",
-    "candidate_mislabels",
-]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Limit = Annotated[int, Field(ge=1, le=MOST_LISTED, description="Most entries in the answer.")]
 Key = Annotated[Text, StringConstraints(min_length=1, max_length=200)]

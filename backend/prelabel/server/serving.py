@@ -54,6 +54,7 @@ def serve(settings: Settings) -> None:
     from prelabel.predictor.local import LocalPredictor  # noqa: PLC0415
     from prelabel.queue import JobQueue  # noqa: PLC0415
     from prelabel.runs import Ledger  # noqa: PLC0415
+    from prelabel.runs.provenance import recorded  # noqa: PLC0415
 
     if settings.model is None:
         raise SettingsError("there is no model to serve.", hint="Name one: `prelabel serve my_model.py:predict`.")
@@ -67,7 +68,7 @@ def serve(settings: Settings) -> None:
     predictor = LocalPredictor(wrapper, reader, settings)
     try:
         app = create_app(settings, predictor, ledger=ledger, queue=queue, label_studio=clients.of)
-        with contextlib.closing(app.extensions["prelabel"]["runs"]):
+        with contextlib.closing(app.extensions["prelabel"]["runs"]), recorded(ledger, predictor, settings):
             serve_app(app, settings, listening=listening, on_drained=predictor.close)
     finally:
         reader.close()
