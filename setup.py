@@ -23,7 +23,7 @@ EXTRAS = {
         "faster-coco-eval>=1.7,<2",
         "scikit-learn>=1.4,<2",
         "shapely>=2.1,<3",
-        "nervaluate>=1.2,<2",
+        "nervaluate>=1.2,<2; python_version >= '3.11'",  # it needs that; without it there are no span scores
         "jiwer>=4,<5",
         "pyarrow>=17",
         "cleanlab>=2.7,<3",

@@ -12,7 +12,6 @@ from faster_coco_eval import COCO, COCOeval_faster
 from faster_coco_eval.core import mask as coco_mask
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nervaluate import Evaluator
 from scipy import stats
 from sklearn import metrics as sk
 
@@ -115,12 +114,16 @@ SPANS = st.lists(
 @given(SPANS, SPANS)
 @settings(max_examples=50)
 def test_span_scores_are_nervaluate_s(said: list[tuple[int, int, str]], there: list[tuple[int, int, str]]) -> None:
+    nervaluate = pytest.importorskip("nervaluate", reason="nervaluate needs Python 3.11")
+
     def entities(spans: list[tuple[int, int, str]]) -> list[dict[str, Any]]:
         return [{"label": name, "start": at, "end": at + length - 1} for at, length, name in spans]
 
     both = tuple([Instance("span", name, (at, at + length)) for at, length, name in side] for side in (said, there))
     made = span_scores({"a": (both[0], both[1])})
-    expected = Evaluator([entities(there)], [entities(said)], ["PER", "LOC"], loader="dict").evaluate()["overall"]
+    expected = nervaluate.Evaluator([entities(there)], [entities(said)], ["PER", "LOC"], loader="dict").evaluate()[
+        "overall"
+    ]
     for scheme, name in (("strict", "strict"), ("exact", "exact"), ("partial", "partial"), ("type", "ent_type")):
         score, theirs = made.all[scheme], expected[name]  # type: ignore[index]
         assert (score.correct, score.missed, score.spurious) == (theirs.correct, theirs.missed, theirs.spurious)

@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], Floats]
 """Sums of the columns ``[resamples, columns]`` to one value for each resample; NaN where it is undefined."""
 Name = Literal["precision", "recall", "f1", "mean"]
+RATIOS: tuple[Name, ...] = ("precision", "recall", "f1")
 BLOCK = 4_000_000
 """Weights drawn at once: bounds memory whatever the number of rows."""
 
@@ -71,6 +72,31 @@ def interval(
         return Interval(None, None, None, level)
     found = np.concatenate([of(weights @ table) for weights in _resampled(len(table), resamples, seed)])
     return Interval(value, *_bounds(found, level), level)
+
+
+def intervals(
+    patterns: ArrayLike, times: ArrayLike, *, resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> dict[Name, Interval]:
+    """Precision, recall and F1 as `interval` has them, of data rows many of which are alike.
+
+    How often each pattern is drawn is multinomial: the same as drawing data rows, but neither time nor memory grows
+    with their number.
+
+    Args:
+        patterns: ``[patterns, 3]``, TP, FP and FN of one data row.
+        times: ``[patterns]``, how many data rows have these.
+    """
+    table = np.asarray(patterns, dtype=np.float64).reshape(-1, 3)
+    often = np.asarray(times, dtype=np.int64)
+    rows = int(often.sum())
+    if not rows:
+        return dict.fromkeys(RATIOS, Interval(None, None, None, level))
+    random = np.random.default_rng(seed)
+    block = max(1, BLOCK // len(table))
+    sizes = [min(block, resamples - begin) for begin in range(0, resamples, block)]
+    drawn = np.concatenate([random.multinomial(rows, often / rows, size) @ table for size in sizes])
+    totals = (often @ table)[None]
+    return {name: Interval(_one(_NAMED[name], totals), *_bounds(_NAMED[name](drawn), level), level) for name in RATIOS}
 
 
 def difference(

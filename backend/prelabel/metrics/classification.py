@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from prelabel.metrics.answers import answer_pairs
@@ -52,23 +52,49 @@ def question_scores(rows: Mapping[str, Both], *, confidence: float = 0.5) -> dic
     Raises:
         SettingsError: scikit-learn is not installed.
     """
-    said: dict[str, list[tuple[frozenset[str], frozenset[str]]]] = {}
-    unanswered: dict[str, int] = {}
-    several: set[str] = set()
-    for pair in answer_pairs(sure(rows, confidence), {"choice"}):
-        if not all(one.exclusive for one in (*pair.predicted, *pair.annotated)):
-            several.add(pair.question)
-        answers = said.setdefault(pair.question, [])
-        if pair.predicted and pair.annotated:
-            answers.append(
-                (frozenset(one.feature for one in pair.predicted), frozenset(one.feature for one in pair.annotated))
-            )
-        elif pair.annotated:
-            unanswered[pair.question] = unanswered.get(pair.question, 0) + 1
-    return {
-        question: _scores(pairs, unanswered.get(question, 0), one_answer=question not in several)
-        for question, pairs in said.items()
-    }
+    answers = Answers()
+    answers.add(rows, confidence=confidence)
+    return answers.scores()
+
+
+AnswerSets = tuple[frozenset[str], frozenset[str]]
+"""What was predicted and what was annotated."""
+
+
+@dataclass(slots=True)
+class Answers:
+    """Answers to questions of many data rows, a page at a time; each distinct pair of answers is kept once."""
+
+    said: dict[str, list[AnswerSets]] = field(default_factory=dict)
+    unanswered: dict[str, int] = field(default_factory=dict)
+    several: set[str] = field(default_factory=set)
+    known: dict[AnswerSets, AnswerSets] = field(default_factory=dict)
+
+    def add(self, rows: Mapping[str, Both], *, confidence: float = 0.5) -> None:
+        """Take the answers of these data rows, without the predictions below ``confidence``."""
+        for pair in answer_pairs(sure(rows, confidence), {"choice"}):
+            if not all(one.exclusive for one in (*pair.predicted, *pair.annotated)):
+                self.several.add(pair.question)
+            answers = self.said.setdefault(pair.question, [])
+            if pair.predicted and pair.annotated:
+                both = (
+                    frozenset(one.feature for one in pair.predicted),
+                    frozenset(one.feature for one in pair.annotated),
+                )
+                answers.append(self.known.setdefault(both, both))
+            elif pair.annotated:
+                self.unanswered[pair.question] = self.unanswered.get(pair.question, 0) + 1
+
+    def scores(self) -> dict[str, QuestionScores]:
+        """Scores by question.
+
+        Raises:
+            SettingsError: scikit-learn is not installed.
+        """
+        return {
+            question: _scores(pairs, self.unanswered.get(question, 0), one_answer=question not in self.several)
+            for question, pairs in self.said.items()
+        }
 
 
 def compare_choices(predicted: Sequence[str], annotated: Sequence[str]) -> QuestionScores:
@@ -77,9 +103,7 @@ def compare_choices(predicted: Sequence[str], annotated: Sequence[str]) -> Quest
     return _scores(pairs, 0, one_answer=True)
 
 
-def _scores(
-    pairs: Sequence[tuple[frozenset[str], frozenset[str]]], unanswered: int, *, one_answer: bool
-) -> QuestionScores:
+def _scores(pairs: Sequence[AnswerSets], unanswered: int, *, one_answer: bool) -> QuestionScores:
     if not pairs:
         return QuestionScores(0, unanswered, None, None, None, None, {})
     metrics = library("sklearn.metrics")

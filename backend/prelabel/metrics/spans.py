@@ -51,6 +51,13 @@ class SpanScore:
     def _right(self) -> float:
         return self.correct + 0.5 * self.partial if self.half else self.correct
 
+    def __add__(self, other: SpanScore) -> SpanScore:
+        """Of other documents; by the same scheme."""
+        return SpanScore(
+            self.correct + other.correct, self.incorrect + other.incorrect, self.partial + other.partial,
+            self.missed + other.missed, self.spurious + other.spurious, self.half or other.half,
+        )  # fmt: skip
+
     def as_json(self) -> dict[str, float | None]:
         """Counts and ratios."""
         return {
@@ -70,6 +77,21 @@ class Boundaries:
     end_error: float | None
     absolute_error: float | None
 
+    def __add__(self, other: Boundaries) -> Boundaries:
+        """Of other documents."""
+        pairs = self.pairs + other.pairs
+
+        def mean(first: float | None, second: float | None) -> float | None:
+            return ratio((first or 0.0) * self.pairs + (second or 0.0) * other.pairs, pairs)
+
+        return Boundaries(
+            pairs,
+            self.exact + other.exact,
+            mean(self.start_error, other.start_error),
+            mean(self.end_error, other.end_error),
+            mean(self.absolute_error, other.absolute_error),
+        )
+
     def as_json(self) -> dict[str, float | None]:
         """All numbers."""
         return {
@@ -85,6 +107,17 @@ class SpanScores:
     all: Mapping[Scheme, SpanScore]
     classes: Mapping[str, Mapping[Scheme, SpanScore]]
     boundaries: Boundaries
+
+    def __add__(self, other: SpanScores) -> SpanScores:
+        """Of other data rows: all scores come from counts."""
+        return SpanScores(
+            _sum(self.all, other.all),
+            {
+                name: _sum(self.classes.get(name, {}), other.classes.get(name, {}))
+                for name in sorted({*self.classes, *other.classes})
+            },
+            self.boundaries + other.boundaries,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -134,6 +167,11 @@ def span_scores(rows: Mapping[str, Both], *, confidence: float = 0.5) -> SpanSco
         },
         _boundaries(documents),
     )
+
+
+def _sum(first: Mapping[Scheme, SpanScore], second: Mapping[Scheme, SpanScore]) -> dict[Scheme, SpanScore]:
+    nothing = SpanScore(0, 0, 0, 0, 0)
+    return {scheme: first.get(scheme, nothing) + second.get(scheme, nothing) for scheme in SCHEMES}
 
 
 def _score(result: Any, scheme: Scheme) -> SpanScore:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -205,6 +205,20 @@ class Curve:
     points: tuple[CurvePoint, ...]
     best: CurvePoint | None
 
+    @classmethod
+    def of(cls, counts: Iterable[tuple[float, int, int, int]]) -> Curve:
+        """From confidence, TP, FP and FN at each threshold."""
+        points = tuple(
+            CurvePoint(at, tp, fp, fn, ratio(tp, tp + fp), ratio(tp, tp + fn), ratio(2 * tp, 2 * tp + fp + fn))
+            for at, tp, fp, fn in counts
+        )
+        return cls(points, _best(points))
+
+    def as_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        best = None if self.best is None else asdict(self.best)
+        return {"points": [asdict(point) for point in self.points], "best": best}
+
 
 def curve(
     rows: Rows, iou: float = 0.5, *, thresholds: Sequence[float] | None = None, all_rows: bool = False
@@ -213,15 +227,11 @@ def curve(
     matches = rows if isinstance(rows, Matches) else Matches.of(rows)
     at = [place / 50 for place in range(51)] if thresholds is None else sorted(thresholds)
     names = class_names(matches.columns.classes)
-    found: list[list[CurvePoint]] = [[] for _ in names]
+    found: list[list[tuple[float, int, int, int]]] = [[] for _ in names]
     for threshold, tp, predicted, annotated in _counts_at(matches, at, iou, all_rows=all_rows):
         for points, right, said, there in zip(found, tp, predicted, annotated, strict=True):
-            fp, fn = said - right, there - right
-            points.append(
-                CurvePoint(threshold, right, fp, fn, ratio(right, said), ratio(right, there),
-                           ratio(2 * right, 2 * right + fp + fn))
-            )  # fmt: skip
-    return {name: Curve(tuple(points), _best(points)) for name, points in zip(names, found, strict=True)}
+            points.append((threshold, right, said - right, there - right))
+    return {name: Curve.of(points) for name, points in zip(names, found, strict=True)}
 
 
 def _counts_at(

@@ -47,18 +47,42 @@ def sure(rows: Mapping[str, Both], confidence: float) -> dict[str, Both]:
 
 def compare_texts(predicted: Sequence[str], annotated: Sequence[str]) -> TextErrors:
     """``predicted[i]`` against ``annotated[i]``."""
-    if not predicted:
-        return TextErrors(0, None, None, None)
-    jiwer = library("jiwer")
-    same = sum(ours == theirs for ours, theirs in zip(predicted, annotated, strict=True))
-    words = jiwer.process_words(list(annotated), list(predicted))
-    characters = jiwer.process_characters(list(annotated), list(predicted))
-    return TextErrors(len(predicted), same / len(predicted), _rate(words), _rate(characters))
+    tally = TextTally()
+    tally.add(predicted, annotated)
+    return tally.errors()
 
 
-def _rate(made: object) -> float | None:
-    wrong, right = (
+@dataclass(slots=True)
+class TextTally:
+    """Errors of many texts, a page at a time; the texts are not kept. ``words``, ``characters``: errors and length."""
+
+    pairs: int = 0
+    same: int = 0
+    words: tuple[int, int] = (0, 0)
+    characters: tuple[int, int] = (0, 0)
+
+    def add(self, predicted: Sequence[str], annotated: Sequence[str]) -> None:
+        """``predicted[i]`` against ``annotated[i]``.
+
+        Raises:
+            SettingsError: jiwer is not installed.
+        """
+        if not predicted:
+            return
+        jiwer = library("jiwer")
+        self.pairs += len(predicted)
+        self.same += sum(ours == theirs for ours, theirs in zip(predicted, annotated, strict=True))
+        self.words = _more(self.words, jiwer.process_words(list(annotated), list(predicted)))
+        self.characters = _more(self.characters, jiwer.process_characters(list(annotated), list(predicted)))
+
+    def errors(self) -> TextErrors:
+        """All added so far."""
+        return TextErrors(self.pairs, ratio(self.same, self.pairs), ratio(*self.words), ratio(*self.characters))
+
+
+def _more(before: tuple[int, int], made: object) -> tuple[int, int]:
+    wrong, length = (
         sum(getattr(made, name) for name in names)
         for names in (("substitutions", "deletions", "insertions"), ("hits", "substitutions", "deletions"))
     )
-    return ratio(wrong, right)
+    return before[0] + wrong, before[1] + length
