@@ -44,6 +44,7 @@ from prelabel.redis_queue import (
 )
 from prelabel.rq_worker import ForkingWorker, InProcessWorker
 from prelabel.runs import Ledger
+from prelabel.runs.provenance import recorded
 
 if TYPE_CHECKING:
     from prelabel.labelstudio import LabelStudio
@@ -163,19 +164,23 @@ def _predict(context: jobs.JobContext) -> None:
     remote = context.settings.server_url is not None
     kind = ForkingWorker if remote else InProcessWorker
     versions: list[str] = []
+    whole = contextlib.ExitStack()
 
     def make() -> ForkingWorker | InProcessWorker:
         version = context.predictor.model_version
         if version not in versions:
             context.ledger.remember_run(version, context.predictor.name)
             versions[:] = [version]
+            if not remote:  # else the server writes down where its model came from
+                whole.enter_context(recorded(context.ledger, context.predictor, context.settings))
             logger.info("predicting as %s", version)
             for other in namesakes(context.ledger, context.queue.redis.client, context.predictor.name, version):
                 logger.warning("a worker predicts as %s, too, a version of the same name. %s", other, FIX)
         return kind(context, predicting_queues(version), _redis(context))
 
     threading.Thread(target=_cron, args=(context, versions), name="cron", daemon=True).start()
-    _work(context, make, max_idle_time=IDLE_S if remote else None)
+    with whole:
+        _work(context, make, max_idle_time=IDLE_S if remote else None)
 
 
 def _work(
@@ -264,12 +269,13 @@ def run_burst(context: jobs.JobContext) -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     context.queue.redis.enqueue_once(sweep_call(version))
     try:
-        while True:
-            context.queue.redis.tidy(names)
-            sweep.tend(context, thorough=True)
-            worked = InProcessWorker(context, names, _redis(context)).work(burst=True, logging_level="WARNING")
-            if not worked or context.stopping.is_set():
-                return
+        with recorded(context.ledger, context.predictor, context.settings):
+            while True:
+                context.queue.redis.tidy(names)
+                sweep.tend(context, thorough=True)
+                worked = InProcessWorker(context, names, _redis(context)).work(burst=True, logging_level="WARNING")
+                if not worked or context.stopping.is_set():
+                    return
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -12,6 +12,7 @@ import click
 
 from prelabel.cli import options
 from prelabel.cli.jobs import JobsGroup, as_json
+from prelabel.cli.run_details import DETAILS
 from prelabel.cli.run_options import (
     client_of,
     existing,
@@ -22,6 +23,7 @@ from prelabel.cli.run_options import (
     table,
     with_label_studio,
 )
+from prelabel.cli.run_pushing import PUSHING
 from prelabel.cli.run_reports import REPORTS
 
 if TYPE_CHECKING:
@@ -235,5 +237,5 @@ def delete_command(*, run: str, **values: Any) -> None:
     click.echo(f"Deleted the run {run}.")
 
 
-for report in REPORTS:
-    runs_command.add_command(report)
+for command in (*REPORTS, *DETAILS, *PUSHING):
+    runs_command.add_command(command)
