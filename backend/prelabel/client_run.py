@@ -13,6 +13,8 @@ from prelabel.client_analysis import Analysis
 from prelabel.client_import import Import
 from prelabel.client_pushing import Pushing
 from prelabel.client_reports import Reports
+from prelabel.client_sending import Sending
+from prelabel.client_slices import Slicing
 from prelabel.errors import RequestError
 from prelabel.runs.exports import ExportFormat, export_run
 from prelabel.runs.held import Form, ImportKind, ItemPage, Role, RunDataRow, RunRow, Split, Stage, Status
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 Source = str | os.PathLike[str] | Iterable[object] | Mapping[str, object]
 
 
-class ModelRun(Analysis, Reports, Pushing):
+class ModelRun(Analysis, Reports, Slicing, Sending, Pushing):
     """One version of a model, and all that was said under it. Fields are those of Labelbox's ``ModelRun``."""
 
     def __init__(self, client: Client, row: RunRow) -> None:

@@ -273,7 +273,8 @@ def run_burst(context: jobs.JobContext) -> None:
             while True:
                 context.queue.redis.tidy(names)
                 sweep.tend(context, thorough=True)
-                worked = InProcessWorker(context, names, _redis(context)).work(burst=True, logging_level="WARNING")
+                with contextlib.closing(_redis(context)) as client:
+                    worked = InProcessWorker(context, names, client).work(burst=True, logging_level="WARNING")
                 if not worked or context.stopping.is_set():
                     return
     finally:

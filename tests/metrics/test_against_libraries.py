@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from typing import Any
 
@@ -31,6 +32,10 @@ from prelabel.metrics.values import (
     quadratic_kappa,
     ranking_errors,
     rating_errors,
+)
+
+needs_nervaluate = pytest.mark.skipif(
+    importlib.util.find_spec("nervaluate") is None, reason="nervaluate needs Python 3.11"
 )
 
 NAMES = ("cat", "dog", "cow")
@@ -111,10 +116,11 @@ SPANS = st.lists(
 )
 
 
+@needs_nervaluate
 @given(SPANS, SPANS)
 @settings(max_examples=50)
 def test_span_scores_are_nervaluate_s(said: list[tuple[int, int, str]], there: list[tuple[int, int, str]]) -> None:
-    nervaluate = pytest.importorskip("nervaluate", reason="nervaluate needs Python 3.11")
+    nervaluate = importlib.import_module("nervaluate")
 
     def entities(spans: list[tuple[int, int, str]]) -> list[dict[str, Any]]:
         return [{"label": name, "start": at, "end": at + length - 1} for at, length, name in spans]
@@ -132,6 +138,7 @@ def test_span_scores_are_nervaluate_s(said: list[tuple[int, int, str]], there: l
         )
 
 
+@needs_nervaluate
 def test_boundaries_say_how_far_spans_are_off() -> None:
     said = [Instance("span", "PER", (1, 5)), Instance("span", "PER", (20, 25)), Instance("span", "LOC", (40, 44))]
     there = [Instance("span", "PER", (0, 5)), Instance("span", "PER", (20, 28))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import random
 import sys
@@ -32,6 +33,10 @@ from prelabel.metrics.instances import Instance
 from prelabel.metrics.spans import span_scores
 from prelabel.metrics.texts import TextTally, compare_texts
 from prelabel.runs.reports import PAGE, Report
+
+needs_nervaluate = pytest.mark.skipif(
+    importlib.util.find_spec("nervaluate") is None, reason="nervaluate needs Python 3.11"
+)
 
 NAMES = ("cat", "dog", "cow")
 BOXES = {"tools": [{"tool": "rectangle", "name": name} for name in NAMES], "classifications": []}
@@ -195,6 +200,7 @@ def test_intervals_of_rows_that_are_alike_are_those_of_all_rows() -> None:
     assert bootstrap.intervals([], [])["f1"].value is None
 
 
+@needs_nervaluate
 def test_what_is_added_page_by_page_equals_what_is_compared_at_once() -> None:
     dice = random.Random(5)
 
@@ -267,8 +273,9 @@ def test_choices_have_scikit_learn_s_scores_on_iris(sqlite_client: Client) -> No
     assert made.curves["setosa"].best.f1 == pytest.approx(sk.f1_score(true, guessed, average=None)[0])
 
 
+@needs_nervaluate
 def test_each_kind_of_answer_has_its_own_errors(letters: ModelRun) -> None:
-    nervaluate = pytest.importorskip("nervaluate", reason="nervaluate needs Python 3.11")
+    nervaluate = importlib.import_module("nervaluate")
     made = letters.report()
     assert made.refused == {}
     assert made.spans is not None
@@ -407,6 +414,7 @@ def test_a_part_whose_library_is_missing_does_not_cost_the_others(
     assert made.ratings is not None
 
 
+@needs_nervaluate
 def test_a_split_is_reported_alone(letters: ModelRun) -> None:
     letters.assign_data_rows_to_split(split="test", global_keys=["s0", "s3"])
     made = letters.report(split="test")
@@ -446,6 +454,7 @@ def command(sqlite_client: Client) -> Command:
     return lambda *arguments: CliRunner().invoke(report_command, ["v1", *where, *arguments])
 
 
+@needs_nervaluate
 def test_the_command_shows_a_table_for_each_kind(letters: ModelRun, command: Command) -> None:
     said = command()
     assert said.exit_code == 0, said.output

@@ -25,6 +25,8 @@ from prelabel.cli.run_options import (
 )
 from prelabel.cli.run_pushing import PUSHING
 from prelabel.cli.run_reports import REPORTS
+from prelabel.cli.run_sending import SENDING
+from prelabel.cli.run_slices import SLICES
 
 if TYPE_CHECKING:
     from prelabel.client import Import
@@ -237,5 +239,5 @@ def delete_command(*, run: str, **values: Any) -> None:
     click.echo(f"Deleted the run {run}.")
 
 
-for command in (*REPORTS, *DETAILS, *PUSHING):
+for command in (*REPORTS, *DETAILS, *SLICES, *SENDING, *PUSHING):
     runs_command.add_command(command)

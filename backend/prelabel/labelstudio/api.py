@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -28,6 +28,9 @@ _ANNOTATED = {
 }
 """Tasks with an annotation; Label Studio does not count cancelled ones."""
 
+SELECTION = ("score", "cluster", "neighbors", "mislabeling")
+"""Fields of a prediction by which people choose what to label; a bulk import keeps only the first."""
+
 _UNKNOWN_TASK = (
     re.compile(r"'task': (\d+)[,}].*?contains invalid \"task\" field", re.DOTALL),
     re.compile(r"contains invalid \"task\" field: task ID (\d+) not found"),
@@ -37,11 +40,12 @@ _UNKNOWN_TASK = (
 
 @dataclass(frozen=True, slots=True)
 class StoredPrediction:
-    """A prediction as Label Studio holds it, without its regions."""
+    """A prediction as Label Studio holds it, without its regions. ``selection`` has the fields of `SELECTION`."""
 
     id: int
     task: int
     model_version: str
+    selection: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class LabelStudio(Client):
@@ -237,6 +241,26 @@ class LabelStudio(Client):
             **({"fields": "all"} if everything else {}),
         )
 
+    def import_tasks(self, project: int, tasks: bytes, *, timeout_s: float = 300.0) -> list[int]:
+        """Import a JSON array of tasks, sent once; returns the ids that Label Studio says it gave them.
+
+        One task without a field that the labeling config shows refuses the whole call.
+
+        Raises:
+            LabelStudioUnreachableError: they were never sent.
+            LabelStudioUnavailableError: they may have been imported, or may be yet.
+            LabelStudioError: refused; nothing was imported.
+        """
+        answer = self.write(
+            "POST",
+            f"api/projects/{project}/import",
+            params={"return_task_ids": "true"},
+            content=tasks,
+            headers={"Content-Type": "application/json"},
+            timeout_s=timeout_s,
+        )
+        return [int(number) for number in answer.get("task_ids") or ()]
+
     def _view_filters(self, project: int, view: int) -> _Filters:
         found = self.get(f"api/dm/views/{view}")
         if found.get("project") not in (None, project):
@@ -285,7 +309,12 @@ class LabelStudio(Client):
             for raw in listed:
                 if raw["id"] in chosen:
                     stored = [
-                        StoredPrediction(entry["id"], raw["id"], entry.get("model_version") or "")
+                        StoredPrediction(
+                            entry["id"],
+                            raw["id"],
+                            entry.get("model_version") or "",
+                            {name: entry.get(name) for name in SELECTION},
+                        )
                         for entry in raw.get("predictions") or ()
                     ]
                     found[raw["id"]] = sorted(stored, key=lambda entry: entry.id)
@@ -314,6 +343,20 @@ class LabelStudio(Client):
             timeout_s=timeout_s,
         )
         return int(answer["created"])
+
+    def change_prediction(self, number: int, fields: Mapping[str, Any]) -> bool:
+        """Set fields of a single prediction, as those of `SELECTION`; False where it is gone. Saying it again is safe.
+
+        Raises:
+            LabelStudioError: a value is refused, and as `Client.write`.
+        """
+        try:
+            self.write("PATCH", f"api/predictions/{number}", json=dict(fields))
+        except LabelStudioError as error:
+            if error.http_status != httpx.codes.NOT_FOUND:
+                raise
+            return False
+        return True
 
     def delete_predictions(self, ids: Iterable[int]) -> int:
         """Delete single predictions; one that is gone already counts as deleted. Returns how many were there."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from prelabel.runs.database import Database, open_database
-from prelabel.runs.scores import Scores
+from prelabel.runs.slices import Slices
 from prelabel.settings import Settings
 
 
-class Registry(Scores):
+class Registry(Slices):
     """Models, runs, data rows, items, imports, metrics; the same database as the ledger's. Safe for threads."""
 
     @classmethod

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD = "0003"
+SCHEMA_HEAD = "0004"
 """Revision that this code needs; `Ledger.open` migrates a database that has another one."""
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -290,4 +290,16 @@ match_blocks = Table(
     Column("matches", LargeBinary, nullable=False),  # `prelabel.runs.blocks`
     Column("updated_at", Float, nullable=False),
     sqlite_with_rowid=False,
+)
+
+slices = Table(
+    "slices",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("model_id", BigId, ForeignKey("models.id", ondelete="CASCADE"), nullable=False),  # they go with the model
+    Column("name", String(255), nullable=False),
+    Column("condition", Text, nullable=False),  # `prelabel.analysis.conditions`
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    UniqueConstraint("model_id", "name", name="uq_slices_model_name"),
 )
