@@ -257,6 +257,7 @@ def test_a_server_writes_down_where_its_model_came_from(
     models = Models(ledger.database)
     try:
         assert eventually(lambda: any("artifact" in run.provenance for run in models.runs())), log.read_text()
+        assert eventually(lambda: "listening on" in log.read_text()), "before that, SIGTERM ends it without a word"
     finally:
         server.terminate()
         assert server.wait(20) == 0

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHA = "sha256:"
-GIT_S = 10.0
+GIT_S = 5.0
 """How long ``git`` may take for each of two questions."""
 READY_S = 0.5
 """Pause between two looks whether the model is loaded."""
