@@ -66,6 +66,16 @@ def judge(condition: str, lookup: Lookup) -> Verdict:
     return Verdict(holds, tuple(reader.reasons))
 
 
+def runs_named(condition: str) -> list[str]:
+    """The runs that a condition names, each once.
+
+    Raises:
+        RequestError: it cannot be read.
+    """
+    named = (token.text.rpartition(".")[0] for token in _tokens(condition) if token.kind == "metric")
+    return list(dict.fromkeys(run for run in named if run))
+
+
 def _tokens(condition: str) -> list[_Token]:
     found, at = [], 0
     while condition[at:].strip():
