@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from prelabel.client_datarows import Dataset, new_row
 from prelabel.client_import import Import
 from prelabel.client_model import Model
 from prelabel.client_run import ModelRun
@@ -26,50 +27,53 @@ from prelabel.labeling import parse
 from prelabel.labelstudio import LabelStudio
 from prelabel.runs.configs import asset_of
 from prelabel.runs.datarows import NewDataRow
-from prelabel.runs.facts import media_type
-from prelabel.runs.held import DataRow, OntologyRow, Place
+from prelabel.runs.held import OntologyRow, Place
 from prelabel.runs.labels import global_key
 from prelabel.runs.registry import Registry
 from prelabel.settings import Settings, load_settings
 
-ROW_FIELDS = frozenset({"id", "row_data", "global_key", "media_type", "metadata", "metadata_fields", "facts"})
-
-
-class Dataset:
-    """Data rows under one name. Iterating reads them from the registry, a page at a time."""
-
-    def __init__(self, client: Client, name: str) -> None:
-        self._client = client
-        self.name = name
-
-    def __len__(self) -> int:
-        return self._client.registry.count_data_rows(self.name)
-
-    def __iter__(self) -> Iterator[DataRow]:
-        after = 0
-        while page := self._client.registry.data_rows(self.name, after=after):
-            yield from page
-            after = page[-1].id
-
-    def __repr__(self) -> str:
-        return f"Dataset({self.name!r})"
-
 
 class Client:
-    """The way to the registry of a data directory. Close it, or use it with ``with``.
+    """The way to a registry: that of a data directory, or that of a prelabel server. Close it, or use it with ``with``.
+
+    ``Client("http://host:9090", api_key=...)`` is a `prelabel.remote.client.RemoteClient`, which is used in the same
+    way: its models, runs and imports have the same methods and answer with the same classes.
 
     Args:
-        where: settings, or a data directory; None: what environment and defaults say.
+        where: settings, or a data directory; None: what environment and defaults say. Or a server's address.
+        api_key: a key of that server; None: PRELABEL_API_KEY, else the first of PRELABEL_API_KEYS.
+        registry: one that is open already; it stays the caller's.
 
     Raises:
         SettingsError: the registry cannot be opened.
+        RequestError: ``api_key`` beside a data directory, or ``registry`` beside a server.
     """
 
-    def __init__(self, where: Settings | str | os.PathLike[str] | None = None) -> None:
-        if isinstance(where, str) and where.startswith(("http://", "https://")):
-            raise RequestError("a client of a prelabel server is not made this way.", hint="Give a data directory.")
+    def __new__(
+        cls,
+        where: Settings | str | os.PathLike[str] | None = None,
+        *,
+        api_key: str | None = None,
+        registry: Registry | None = None,
+    ) -> Client:
+        if cls is Client and is_address(where):
+            from prelabel.remote.client import RemoteClient  # noqa: PLC0415 (httpx and more, for those who ask)
+
+            return super().__new__(RemoteClient)
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        where: Settings | str | os.PathLike[str] | None = None,
+        *,
+        api_key: str | None = None,
+        registry: Registry | None = None,
+    ) -> None:
+        if api_key is not None:
+            raise RequestError("a data directory takes no key.", hint="Give a server's address with it.")
         self.settings = where if isinstance(where, Settings) else load_settings(data_dir=Path(where) if where else None)
-        self.registry = Registry.open(self.settings)
+        self._opened = registry if registry is not None else Registry.open(self.settings)
+        self._is_ours = registry is None
         self.stopping = threading.Event()
         self._threads: dict[int, threading.Thread] = {}
         self._starting = threading.Lock()
@@ -79,7 +83,17 @@ class Client:
         self.stopping.set()
         for thread in list(self._threads.values()):
             thread.join()
-        self.registry.close()
+        if self._is_ours:
+            self.registry.close()
+
+    @property
+    def registry(self) -> Registry:
+        """The registry itself, in this process.
+
+        Raises:
+            RequestError: it is a server's.
+        """
+        return self._opened
 
     def __enter__(self) -> Client:
         return self
@@ -98,7 +112,8 @@ class Client:
             name: the dataset's.
             rows: dicts with ``row_data`` (an address, the text itself, or a tiled asset's object) and, all optional,
                 ``global_key``, ``id`` (one that it has in Labelbox), ``media_type``, ``metadata``, ``facts`` (see
-                `prelabel.runs.held.DataRow`). A global key or id that is known overwrites its data row.
+                `prelabel.runs.held.DataRow`). A global key or id that is known overwrites its data row,
+                which is in this dataset from then on.
             project_id: take the tasks of this Label Studio project instead. A task whose data has a ``global_key`` is
                 that data row.
 
@@ -109,7 +124,7 @@ class Client:
         if (rows is None) == (project_id is None):
             raise RequestError("give either rows or project_id.")
         if rows is not None:
-            self.registry.write_data_rows(name, (_new_row(row) for row in rows))
+            self.registry.write_data_rows(name, (new_row(row) for row in rows))
         elif project_id is not None:
             self.registry.write_data_rows(name, self._tasks(project_id))
         return Dataset(self, name)
@@ -184,6 +199,10 @@ class Client:
         """All models by name; served ones among them."""
         return [Model(self, row) for row in self.registry.models()]
 
+    def model_runs(self, model: str | None = None) -> list[ModelRun]:
+        """All runs, or those of the model of that name, the newest first."""
+        return [ModelRun(self, row) for row in self.registry.runs(model)]
+
     def get_model_run(self, name: str) -> ModelRun:
         """The run of that name, which is the model version that Label Studio shows.
 
@@ -229,22 +248,9 @@ class Client:
         self.registry.run_import(number, reader, stopped=self.stopping.is_set)
 
 
-def _new_row(row: Mapping[str, Any]) -> NewDataRow:
-    unknown = set(row) - ROW_FIELDS
-    if unknown or "row_data" not in row:
-        what = f"has {', '.join(map(repr, sorted(unknown)))}, which means nothing" if unknown else "has no 'row_data'"
-        raise RequestError(
-            f"the data row {str(row.get('global_key') or row)[:80]!r} {what}.",
-            hint=f"A data row has {', '.join(sorted(ROW_FIELDS))}.",
-        )
-    return NewDataRow(
-        row_data=row["row_data"],
-        global_key=row.get("global_key"),
-        media_type=media_type(row.get("media_type")),
-        metadata=row.get("metadata") or row.get("metadata_fields"),
-        facts=row.get("facts"),
-        uid=row.get("id"),
-    )
+def is_address(where: object) -> bool:
+    """Whether it names a prelabel server, and no data directory."""
+    return isinstance(where, str) and where.startswith(("http://", "https://"))
 
 
 __all__ = ["Client", "Dataset", "Import", "Model", "ModelRun"]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from prelabel.client_fields import RunFields
 from prelabel.errors import RequestError
 from prelabel.runs.blocks import joined
 from prelabel.runs.held import DataRow, Split
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from prelabel.analysis.mistakes import Verdicts
     from prelabel.metrics.bootstrap import Name
     from prelabel.metrics.matches import Matches
-    from prelabel.runs.registry import Registry
     from prelabel.runs.scores import RunMetrics
 
 METRICS = ("precision", "recall", "f1", "iou", "tp", "fp", "fn", "tn")
@@ -32,19 +32,12 @@ class Worst:
     value: float
 
 
-class Analysis:
+class Analysis(RunFields):
     """Half of `prelabel.client_run.ModelRun`: what follows from its matches.
 
     Only data rows that are both predicted and labeled take part. These methods hold the matches of the whole run in
     memory, about 0.5 kB for a row with ten boxes; `metrics` does not.
     """
-
-    _registry: Registry
-
-    @property
-    def id(self) -> int:
-        """The registry's number of the run."""
-        raise NotImplementedError
 
     def matches(self, *, split: Split | None = None) -> Matches:
         """All that overlaps, brought up to date; row ids are the data rows' uids."""
@@ -119,22 +112,28 @@ class Analysis:
     ) -> Verdict:
         """Whether a condition such as ``f1 >= v2.f1 and recall[Cat] > 0.8`` holds for this run.
 
+        Where it names other runs, all its metrics are of the data rows that every one of them predicted and somebody
+        labeled (in this run's split), so that none has the easier ones.
+
         Raises:
             RequestError: it cannot be read, or asks for what is no metric.
             NotFoundError: it names a run that does not exist.
         """
-        from prelabel.analysis.gate import judge  # noqa: PLC0415 (as above)
+        from prelabel.analysis.gate import judge, runs_named  # noqa: PLC0415 (as above)
 
         known: dict[int, RunMetrics] = {}
+        runs = [self.id, *(self._registry.run(name).id for name in runs_named(condition))]
+        for number in runs:
+            self._registry.collect(number)
+            self._registry.refresh_matches(number)
 
         def lookup(run: str | None, metric: str, feature: str | None) -> float | None:
             if metric not in METRICS:
                 raise RequestError(f"{metric!r} is no metric.", hint=f"There are {', '.join(METRICS)}.")
             number = self.id if run is None else self._registry.run(run).id
             if number not in known:
-                self._registry.collect(number)
-                self._registry.refresh_matches(number)
-                known[number] = self._registry.metrics(number, confidence, iou, split=split)
+                among = runs if len(runs) > 1 else ()
+                known[number] = self._registry.metrics(number, confidence, iou, split=split, among=among)
             counts = known[number].run if feature is None else known[number].classes.get(feature)
             value: Any = getattr(counts, metric) if counts is not None else None
             return None if value is None else float(value)
@@ -144,15 +143,14 @@ class Analysis:
     def corrections(self, *, split: Split | None = None) -> list[Correction]:
         """What people did to each prediction; `prelabel.analysis.corrections` tallies it and finds thresholds.
 
-        A data row whose items cannot be compared (a mask at an address that nobody reads) is left out.
+        A data row whose items cannot be compared (a mask whose picture cannot be had) is left out.
         """
         from prelabel.analysis.corrections import corrections  # noqa: PLC0415 (as above)
-        from prelabel.runs.scores import Instances  # noqa: PLC0415 (as above)
 
         self._registry.collect(self.id)
-        instances = Instances(self._registry.ontology_of_run(self.id))
+        instances = self._registry.instances_of_run(self.id)
         found: list[Correction] = []
-        for said in self._registry.said(self.id, splits=(split,) if split is not None else ()):
+        for said in instances.ahead(self._registry.said(self.id, splits=(split,) if split is not None else ())):
             both = instances.of(said)
             if both is not None:
                 found.extend(corrections(*both, row_id=said.data_row.uid))

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from prelabel.client_fields import Named
 from prelabel.client_run import ModelRun
+from prelabel.client_stages import bring
 from prelabel.errors import RequestError
 from prelabel.runs.held import ModelRow, OntologyRow
 
 if TYPE_CHECKING:
     from prelabel.client import Client
+    from prelabel.runs.slices import SavedSlice
 
 
-class Model:
+class Model(Named):
     """A model: one ontology, any number of runs. ``name`` is what all its versions share."""
+
+    _row: ModelRow
 
     def __init__(self, client: Client, row: ModelRow) -> None:
         self._client = client
         self._row = row
 
     @property
-    def uid(self) -> str:
-        """The registry's number of it."""
-        return str(self._row.id)
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._row.name
-
-    @property
-    def created_at(self) -> datetime:
-        """When it was made."""
-        return datetime.fromtimestamp(self._row.created_at, tz=timezone.utc)
-
-    @property
     def ontology(self) -> OntologyRow | None:
         """Its ontology; None for a served model that nobody gave one."""
-        return self._client.registry.ontology(self._row.ontology) if self._row.ontology is not None else None
+        return self._registry.ontology(self._row.ontology) if self._row.ontology is not None else None
 
     @property
     def ontology_id(self) -> str | None:
@@ -53,11 +42,11 @@ class Model:
         Raises:
             RequestError: the name is taken.
         """
-        return ModelRun(self._client, self._client.registry.add_run(self.name, name, config=config))
+        return ModelRun(self._client, self._registry.add_run(self.name, name, config=config))
 
     def model_runs(self) -> list[ModelRun]:
         """Its runs, the newest first."""
-        return [ModelRun(self._client, row) for row in self._client.registry.runs(self.name)]
+        return self._client.model_runs(self.name)
 
     def get_model_run(self, name: str) -> ModelRun:
         """Its run of that name.
@@ -66,10 +55,42 @@ class Model:
             NotFoundError: there is no run of that name.
             RequestError: it is another model's.
         """
-        row = self._client.registry.run(name)
-        if row.model_id != self._row.id:
-            raise RequestError(f"{name!r} is a run of the model {row.model!r}, not of {self.name!r}.")
-        return ModelRun(self._client, row)
+        run = self._client.get_model_run(name)
+        if run.model_id != self.uid:
+            raise RequestError(f"{name!r} is a run of the model {run.model!r}, not of {self.name!r}.")
+        return run
+
+    # -- slices, which all its runs share
+
+    def slices(self) -> list[SavedSlice]:
+        """Its saved slices by name."""
+        return self._registry.slices(self.id)
+
+    def save_slice(self, name: str, condition: str) -> SavedSlice:
+        """Save a condition under a name; what is saved under it already is replaced.
+
+        Raises:
+            RequestError: the condition cannot be read, or a slice cannot be called that.
+        """
+        return self._registry.save_slice(self.id, name, condition)
+
+    def delete_slice(self, name: str) -> None:
+        """Delete a saved slice.
+
+        Raises:
+            RequestError: it is ready-made.
+            NotFoundError: there is none of that name.
+        """
+        self._registry.delete_slice(self.id, name)
+
+    def roll_back(self) -> tuple[ModelRun, tuple[str, ...]]:
+        """Promote the run that was promoted before the one that is; the run, and the jobs as in `Promotion.jobs`.
+
+        Raises:
+            RequestError: no other run was ever promoted.
+        """
+        name = self._client.registry.roll_back(self.name)
+        return self.get_model_run(name), bring(self._client, name)
 
     def delete(self) -> None:
         """Delete the model with its runs.
@@ -77,7 +98,4 @@ class Model:
         Raises:
             RequestError: a run is in use by workers or the server, or the model is connected to a project.
         """
-        self._client.registry.delete_model(self._row.id)
-
-    def __repr__(self) -> str:
-        return f"Model({self.name!r})"
+        self._registry.delete_model(self.id)

@@ -6,23 +6,19 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from prelabel.runs.held import RunRow
+from prelabel.client_fields import RunFields
 
 if TYPE_CHECKING:
     from prelabel.labelbox.pushing import Pushed, SdkClient, ToPush
     from prelabel.runs.exports import Converter
     from prelabel.runs.items import Said
-    from prelabel.runs.registry import Registry
 
 KEY = "LABELBOX_API_KEY"
 """The environment variable that holds the key; there is no option for it."""
 
 
-class Pushing:
+class Pushing(RunFields):
     """Part of `prelabel.client_run.ModelRun`: to Labelbox through its own SDK."""
-
-    _registry: Registry
-    _row: RunRow
 
     def push_to_labelbox(
         self,

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from prelabel.client_fields import RunFields
 from prelabel.runs.held import Split
 
 if TYPE_CHECKING:
-    from prelabel.runs.registry import Registry
     from prelabel.runs.reports import Report
 
 
-class Reports:
+class Reports(RunFields):
     """A part of `prelabel.client_run.ModelRun`: what its kinds of predictions are measured by beyond counts."""
-
-    _registry: Registry
-
-    @property
-    def id(self) -> int:
-        """The registry's number of the run."""
-        raise NotImplementedError
 
     def report(self, confidence: float = 0.5, iou: float = 0.5, *, split: Split | None = None) -> Report:
         """Whatever metric applies to what was said: intervals, curves, calibration, average precision, spans, answers.

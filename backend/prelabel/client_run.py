@@ -6,18 +6,19 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from prelabel.client_analysis import Analysis
+from prelabel.client_enriching import Enriching
 from prelabel.client_import import Import
 from prelabel.client_pushing import Pushing
 from prelabel.client_reports import Reports
 from prelabel.client_sending import Sending
 from prelabel.client_slices import Slicing
+from prelabel.client_stages import Staging
 from prelabel.errors import RequestError
 from prelabel.runs.exports import ExportFormat, export_run
-from prelabel.runs.held import Form, ImportKind, ItemPage, Role, RunDataRow, RunRow, Split, Stage, Status
+from prelabel.runs.held import Form, ImportKind, ItemPage, Role, RunDataRow, RunRow, Split
 from prelabel.runs.items import Order
 from prelabel.runs.labels import label_lines
 from prelabel.runs.said_outputs import output_lines
@@ -30,111 +31,15 @@ if TYPE_CHECKING:
 Source = str | os.PathLike[str] | Iterable[object] | Mapping[str, object]
 
 
-class ModelRun(Analysis, Reports, Slicing, Sending, Pushing):
-    """One version of a model, and all that was said under it. Fields are those of Labelbox's ``ModelRun``."""
+class ModelRun(Analysis, Reports, Slicing, Sending, Enriching, Pushing, Staging):
+    """One version of a model, and all that was said under it. Fields are those of Labelbox's ``ModelRun``.
+
+    With a client of a server it is `prelabel.remote.runs.RemoteModelRun`, which is used in the same way.
+    """
 
     def __init__(self, client: Client, row: RunRow) -> None:
         self._client = client
-        self._registry = client.registry
         self._row = row
-
-    def __repr__(self) -> str:
-        return f"ModelRun({self.name!r})"
-
-    # -- fields
-
-    @property
-    def id(self) -> int:
-        """The registry's number of it."""
-        return self._row.id
-
-    @property
-    def uid(self) -> str:
-        """The same as text."""
-        return str(self._row.id)
-
-    @property
-    def name(self) -> str:
-        """Its name: the model version in Label Studio."""
-        return self._row.name
-
-    @property
-    def model_id(self) -> str:
-        """The model's uid."""
-        return str(self._row.model_id)
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return self._row.model
-
-    @property
-    def created_at(self) -> datetime:
-        """When it was made."""
-        return datetime.fromtimestamp(self._row.created_at, tz=timezone.utc)
-
-    @property
-    def updated_at(self) -> datetime:
-        """When a field of it changed last."""
-        return datetime.fromtimestamp(self.refresh()._row.updated_at, tz=timezone.utc)
-
-    @property
-    def status(self) -> Status | None:
-        """What `update_status` said last; None before."""
-        return self.refresh()._row.status
-
-    @property
-    def status_error(self) -> str | None:
-        """The error message beside the status."""
-        return self.refresh()._row.status_error
-
-    @property
-    def training_metadata(self) -> dict[str, Any]:
-        """What `update_status` collected."""
-        return dict(self.refresh()._row.metadata)
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """Where it came from: wrapper, version, artifact checksum, code, job."""
-        return dict(self.refresh()._row.provenance)
-
-    @property
-    def stage(self) -> Stage:
-        """``candidate``, ``shadow`` (predicts without being shown) or ``promoted``."""
-        return self.refresh()._row.stage
-
-    def refresh(self) -> ModelRun:
-        """Read the fields again."""
-        self._row = self._registry.run(self._row.id)
-        return self
-
-    def update_status(
-        self, status: Status, metadata: Mapping[str, Any] | None = None, error_message: str | None = None
-    ) -> None:
-        """Set the status; ``metadata`` is merged into what is there.
-
-        Raises:
-            RequestError: there is no such status.
-        """
-        self._registry.change_run(self.id, status=status, status_error=error_message, metadata=metadata)
-
-    def update_provenance(self, **known: Any) -> None:
-        """Write down where the run came from; merged into what is known."""
-        self._registry.change_run(self.id, provenance=known)
-
-    def update_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Merge into the config; returns it."""
-        self._registry.change_run(self.id, config=config)
-        return self.get_config()
-
-    def get_config(self) -> dict[str, Any]:
-        """The config: free JSON, such as training parameters."""
-        return dict(self.refresh()._row.config)
-
-    def reset_config(self) -> dict[str, Any]:
-        """Empty the config; returns it."""
-        self._registry.change_run(self.id, reset_config=True)
-        return self.get_config()
 
     # -- data rows
 
@@ -239,7 +144,9 @@ class ModelRun(Analysis, Reports, Slicing, Sending, Pushing):
         registry = self._registry
         registry.refuse_taken(self.id, name)
         with closing(self._client.label_studio(project)) as label_studio, spooling(registry.spool_dir) as spool:
-            for line in label_lines(label_studio, project, self._client.instance_of(project, label_studio)):
+            instance = self._client.instance_of(project, label_studio)
+            labeled = registry.labeled_tasks(self.id, instance, project)
+            for line in label_lines(label_studio, project, instance, labeled):
                 spool.line(line)
             called = f"project {project} of {label_studio.url}"
         return self._begin(name, "annotations", "labelstudio", called, spool)

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from prelabel.analysis.conditions import Condition, parse, parse_order
 from prelabel.analysis.slices import READY, holds
+from prelabel.client_fields import RunFields
 from prelabel.errors import RequestError
 from prelabel.runs.held import DataRow
 from prelabel.runs.row_columns import Live, Page
 from prelabel.runs.slices import SavedSlice
 
-if TYPE_CHECKING:
-    from prelabel.runs.registry import Registry
 
-
-class Slicing:
+class Slicing(RunFields):
     """A part of `prelabel.client_run.ModelRun`: live queries over its data rows."""
-
-    _registry: Registry
-
-    @property
-    def id(self) -> int:
-        """The registry's number of the run."""
-        raise NotImplementedError
 
     def slice(
         self,
@@ -76,11 +66,11 @@ class Slicing:
         Raises:
             RequestError: the condition cannot be read, or a slice cannot be called that.
         """
-        return self._registry.save_slice(self._model, name, condition)
+        return self._registry.save_slice(self._row.model_id, name, condition)
 
     def slices(self) -> list[SavedSlice]:
         """The model's saved slices by name."""
-        return self._registry.slices(self._model)
+        return self._registry.slices(self._row.model_id)
 
     def delete_slice(self, name: str) -> None:
         """Delete a saved slice of the model.
@@ -89,11 +79,7 @@ class Slicing:
             RequestError: it is ready-made.
             NotFoundError: there is none of that name.
         """
-        self._registry.delete_slice(self._model, name)
-
-    @property
-    def _model(self) -> int:
-        return self._registry.run(self.id).model_id
+        self._registry.delete_slice(self._row.model_id, name)
 
     def _read(self, condition: str) -> tuple[Condition, str | None]:
         """The condition that is meant, and the order that belongs to it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import struct
 import subprocess
 import sys
 import time
@@ -18,9 +19,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from prelabel import errors
 from prelabel.analysis.views import VIEWS
 from prelabel.queue import JobQueue
 from prelabel.runs import Ledger
+from prelabel.runs.blocks import from_bytes
 from prelabel.server import create_app
 from prelabel.server.runs_forms import WorstQuery
 from prelabel.settings import load_settings
@@ -312,6 +315,91 @@ def test_a_run_is_downloaded_in_every_format(measured: FlaskClient, tmp_path: Pa
     assert not list((tmp_path / "imports").glob("export-*"))
 
 
+def test_a_report_has_what_applies_and_null_for_the_rest(measured: FlaskClient) -> None:
+    report = measured.get(f"{API}/runs/v1/report?confidence=0.1").get_json()
+    assert (report["metrics"]["confidence"], report["metrics"]["run"]["tp"]) == (0.1, 1)
+    assert set(report["curves"]) == {"cat", "dog"}
+    assert (report["spans"], report["texts"], report["refused"]) == (None, None, {})
+
+
+def test_slices_are_saved_listed_asked_for_and_compared(measured: FlaskClient) -> None:
+    saved = measured.post(f"{API}/models/cats/slices", json={"name": "wrong", "condition": "fp > 0"})
+    assert (saved.status_code, saved.get_json()["condition"]) == (201, "fp > 0")
+    listed = measured.get(f"{API}/models/cats/slices").get_json()
+    assert [one["name"] for one in listed["slices"]] == ["wrong"]
+    assert "low_f1" in listed["ready"]
+    lines = measured.get(f"{API}/runs/v1/slice", query_string={"condition": "wrong", "order": "tp", "limit": 1})
+    assert lines.content_type == "application/x-ndjson"
+    (row,) = map(json.loads, lines.data.splitlines())
+    assert row["global_key"] in {"k1", "k2"}
+    body = {"other": "v2", "slices": {"wrong": "wrong", "one": [row["id"]]}}
+    compared = measured.post(f"{API}/runs/v1/compare", json=body).get_json()["lines"]
+    assert {line["slice"]: line["data_rows"] for line in compared if not line["class"]} == {"": 3, "wrong": 2, "one": 1}
+    assert measured.delete(f"{API}/models/cats/slices?name=wrong").status_code == 204
+    assert measured.delete(f"{API}/models/cats/slices?name=wrong").status_code == 404
+
+
+def test_corrections_and_matches_are_sent_as_they_are_read(measured: FlaskClient) -> None:
+    lines = [json.loads(line) for line in measured.get(f"{API}/runs/v2/corrections/lines").data.splitlines()]
+    assert {line["fate"] for line in lines} == {"accepted"}
+    blocks = measured.get(f"{API}/runs/v1/matches").data
+    (length,) = struct.unpack_from("<Q", blocks)
+    assert len(from_bytes(blocks[8 : 8 + length]).row_ids) == 3
+    assert len(blocks) == 8 + length
+
+
+def test_models_and_data_rows_are_removed(http: FlaskClient) -> None:
+    model(http, "v1")
+    made = http.post(f"{API}/ontologies", json={"ontology": ONTOLOGY, "name": "mine"}).get_json()
+    assert http.get(f"{API}/ontologies/{made['id']}").get_json() == made
+    assert http.post(f"{API}/models", json={"name": "a/b", "ontology_id": made["id"]}).status_code == 201
+    assert http.post(f"{API}/models", json={"name": "bare", "ontology_id": None}).get_json()["ontology"] is None
+    (listed,) = http.get(f"{API}/models?name=a/b").get_json()["models"]
+    assert http.get(f"{API}/models/id:{listed['id']}").get_json()["ontology"]["name"] == "mine"
+    assert http.delete(f"{API}/models/id:{listed['id']}").status_code == 204
+    found = http.post(f"{API}/runs/v1/data-rows/find", json={"global_keys": ["k1", "nobody"]}).get_json()
+    assert [row["global_key"] for row in found["data_rows"]] == ["k1"]
+    removed = http.post(f"{API}/runs/v1/data-rows/remove", json={"global_keys": ["k1"]}).get_json()
+    assert removed == {"data_rows": 1}
+    assert len(http.get(f"{API}/runs/v1/data-rows").get_json()["data_rows"]) == 3
+    assert http.post(f"{API}/runs/v1/collect").get_json() == {"data_rows": 0}
+    assert [one["name"] for one in http.get(f"{API}/runs?name=v1").get_json()["runs"]] == ["v1"]
+    assert http.delete(f"{API}/models/cats").status_code == 204
+    assert http.get(f"{API}/runs/v1").status_code == 404
+
+
+def test_regions_of_label_studio_are_imported_line_by_line(http: FlaskClient) -> None:
+    http.post(f"{API}/models", json={"name": "texts", "label_config": CHOICES})
+    http.post(f"{API}/runs", json={"model": "texts", "name": "v1"})
+    http.post(f"{API}/datasets/d/data-rows", data=ndjson({"row_data": "x", "global_key": "a"}))
+    http.post(f"{API}/runs/v1/data-rows", json={"global_keys": ["a"]})
+    region = {"id": "r", "from_name": "sentiment", "to_name": "text", "type": "choices"}
+    line = {"dataRow": {"globalKey": "a"}, "result": [{**region, "value": {"choices": ["Positive"]}}]}
+    sent = f"{API}/runs/v1/predictions?form=labelstudio"
+    for wrong in ({"place": ["http://studio", 1, 2]}, {**line, "result": "x"}, {**line, "error": {"name": "x"}}):
+        refused = http.post(sent, data=ndjson(line, wrong))
+        assert refused.status_code == 400
+        assert refused.get_json()["error"].startswith("line 2: ")
+    begun = http.post(sent, data=ndjson(line)).get_json()
+    assert (done(http, begun["id"])["failed"], begun["form"]) == (0, "labelstudio")
+    (item,) = http.get(f"{API}/runs/v1/items").get_json()["items"]
+    assert item["body"][0]["value"] == {"choices": ["Positive"]}
+
+
+def test_long_work_is_asked_for_until_it_has_ended(http: FlaskClient) -> None:
+    model(http, "v1")
+    begun = http.post(f"{API}/runs/v1/send", json={"project": 1})
+    assert (begun.status_code, begun.get_json()["kind"], begun.get_json()["run"]) == (202, "send", "v1")
+    for _ in range(1000):
+        work = http.get(f"{API}/work/{begun.get_json()['id']}").get_json()
+        if work["state"] != "RUNNING":
+            break
+        time.sleep(0.02)
+    assert (work["state"], work["result"], work["error"]["kind"]) == ("FAILED", None, "SettingsError")
+    assert "LABEL_STUDIO_URL" in work["error"]["hint"]
+    assert http.get(f"{API}/work?limit=1").get_json()["work"] == [work]
+
+
 # --- refusals
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "says"),
@@ -354,6 +442,38 @@ def test_a_run_is_downloaded_in_every_format(measured: FlaskClient, tmp_path: Pa
         ("GET", '/runs/v1/items?order=confidence&after=[1,"x"]', None, 400, "does not name a page"),
         ("GET", f"/runs/v1/items?after={'[' * 5000}", None, 400, "does not name a page"),
         ("GET", "/runs/v1/export?format=csv", None, 400, "'ndjson'"),
+        ("GET", "/runs/v1/export?splits=test,best", None, 400, "'best' is no split"),
+        ("GET", "/runs/v1/export?splits=test&split=test", None, 400, "'split' or 'splits'"),
+        ("GET", "/runs/v1/slice", None, 400, "'condition' is missing"),
+        ("GET", "/runs/v1/slice?condition=metadata.x%20>", None, 400, "no slice of that name"),
+        ("GET", "/runs/v1/slice?condition=fp%20>%200&order=beauty", None, 400, "beauty"),
+        ("GET", "/runs/v1/matches?split=best", None, 400, "'split'"),
+        ("GET", "/runs/v1/report?iou=2", None, 400, "'iou'"),
+        ("POST", "/runs/v1/compare", {"other": "v1", "slices": {"x": 5}}, 400, "'slices.x"),
+        ("POST", "/runs/v1/compare", {"other": "v1", "slices": {"x": "fp >"}}, 400, "no slice of that name"),
+        ("POST", "/runs/v1/send", {}, 400, "'project' is missing"),
+        ("POST", "/runs/v1/send", {"project": 1, "splits": ["best"]}, 400, "'splits.0'"),
+        ("POST", "/runs/v1/send", {"project": 1, "priority": {"a": 1}, "order": "mix"}, 400, "'priority' or 'order'"),
+        ("POST", "/runs/v1/select", {"project": 1, "encoder": "/etc/model.py:f"}, 400, "'encoder'"),
+        ("POST", "/runs/v1/select", {"project": 1, "count": 0}, 400, "'count'"),
+        ("POST", "/runs/v1/selection", {"project": 1, "fields": {"x": {}}}, 400, "'fields.x"),
+        ("POST", "/runs/nobody/labels-of-project", {"project": 1}, 404, "'nobody'"),
+        ("POST", "/datasets/%00/tasks-of-project", {"project": 1}, 400, "printable"),
+        ("POST", "/runs/v1/data-rows/find", {"global_keys": ["x"] * 1001}, 400, "'global_keys'"),
+        ("POST", "/runs/v1/data-rows/remove", {"global_keys": ["nobody"]}, 404, "'nobody'"),
+        ("POST", "/runs/v1/promote", {"condition": "f1 >"}, 400, "cannot be read"),
+        ("POST", "/models/cats/roll-back", None, 400, ""),
+        ("POST", "/models/nobody/roll-back", None, 404, "'nobody'"),
+        ("POST", "/models", {"name": "x", "ontology_id": 99}, 404, "no ontology 99"),
+        ("POST", "/models", {"name": "x", "ontology": None}, 400, "'label_config' or 'ontology'"),
+        ("POST", "/ontologies", {}, 400, "give one of"),
+        ("POST", "/ontologies", {"label_config": "<View>"}, 422, "labeling config"),
+        ("GET", f"/ontologies/{10**30}", None, 404, "no ontology"),
+        ("DELETE", "/models/id:99", None, 404, "'id:99'"),
+        ("DELETE", "/models/cats/slices", None, 400, "'name' is missing"),
+        ("DELETE", "/models/cats/slices?name=low_f1", None, 400, "ready-made"),
+        ("POST", "/models/cats/slices", {"name": "x", "condition": "fp >"}, 400, "cannot be read"),
+        ("GET", "/work/nobody", None, 404, "no work"),
         ("GET", "/runs?after=99999999999999999999", None, 400, "'after'"),
         ("GET", "/runs/v1?x=1", None, 400, "means nothing here"),
         ("GET", "/models/nobody", None, 404, "'nobody'"),
@@ -375,6 +495,7 @@ def test_what_makes_no_sense_is_refused_with_a_reason(
     assert answer.status_code == status
     said = answer.get_json()
     assert says in f"{said['error']} {said.get('hint', '')}"
+    assert status == 405 or said["kind"] in vars(errors)
     assert "Traceback" not in answer.text
 
 
@@ -523,7 +644,7 @@ def test_the_openapi_document_is_valid_and_has_every_endpoint(whole: Flask) -> N
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     assert described == there
-    assert len(there) >= 35
+    assert len(there) >= 55
 
 
 def test_the_document_says_what_is_taken_answered_and_refused(whole: Flask) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-
-from prelabel.cli import cli
+from click.testing import Result
 
 Run = Callable[..., Result]
 
@@ -40,18 +38,9 @@ POOR = [box("a", "q1", "Dog", 0, 0.9), box("a", "q2", "Dog", 55, 0.8), box("b", 
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs ``prelabel runs`` in this process, in a directory and data directory of its own."""
-    monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.startswith(("PRELABEL_", "LABEL_STUDIO_", "BASIC_AUTH_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("PRELABEL_DATA_DIR", str(tmp_path / "data"))
-
-    def invoke(*arguments: str) -> Result:
-        return CliRunner().invoke(cli, ["runs", *arguments], prog_name="prelabel")
-
-    return invoke
+def run(command_line: Run) -> Run:
+    """Runs ``prelabel runs``."""
+    return lambda *arguments: command_line("runs", *arguments)
 
 
 @pytest.fixture
@@ -155,3 +144,39 @@ def test_what_does_not_exist_or_is_missing_is_said_without_a_traceback(
     assert failed.exit_code in {1, 2}
     assert said in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_every_command_asks_a_server_that_is_named(
+    two_runs: Run, backend: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = backend(data_dir=tmp_path / "data", api_keys="a-key")
+    refused = two_runs("metrics", "good", "--server", server.url)
+    assert refused.exit_code == 1
+    assert "PRELABEL_API_KEY" in refused.stderr
+    monkeypatch.setenv("PRELABEL_API_KEY", "a-key")
+    monkeypatch.setenv("PRELABEL_DATA_DIR", str(tmp_path / "nothing"))
+
+    def done(*arguments: str) -> str:
+        command = two_runs(*arguments, "--server", server.url)
+        assert command.exit_code == 0, command.output
+        return command.stdout
+
+    assert [run["run"] for run in json.loads(done("list", "--json")) if run["model"] == "pets"] == ["poor", "good"]
+    assert json.loads(done("metrics", "good", "--json"))["run"]["tp"] == 3
+    assert json.loads(done("mistakes", "poor", "--json"))["Dog"] == {"localisation": 1, "class": 1}
+    assert json.loads(done("corrections", "good", "--json"))["Cat"]["trust_from"] == 0.9
+    assert "0.970" in done("worst", "poor", "--view", "candidate_mislabels")
+    assert json.loads(done("compare", "good", "poor", "--json"))[0]["data_rows"] == 2
+    assert "good: 2 data rows" in done("report", "good")
+    done("save-slice", "pets", "wrong", "fp > 0")
+    assert len(json.loads(done("slice", "poor", "wrong", "--json"))) == 2
+    assert "wrong" in done("slices", "pets")
+    done("check", "good", "--if", "f1 >= poor.f1")
+    done("export", "good", "out.ndjson", "--format", "ndjson")
+    assert len((tmp_path / "out.ndjson").read_text(encoding="utf-8").splitlines()) == 3
+    done("create", "pets", "third")
+    assert "3 of 3 taken" in done("import", "good", ndjson(tmp_path / "again.ndjson", GOOD))
+    done("delete", "third")
+    assert not (tmp_path / "nothing").exists()
+    for wrong in (("--server", "ftp://x"), ("--server", server.url, "--data-dir", "x")):
+        assert two_runs("metrics", "good", *wrong).exit_code == 2

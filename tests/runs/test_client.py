@@ -1,20 +1,23 @@
-"""The steps from data rows to metrics in Python; metrics kept up to date; labels from a real Label Studio."""
+"""The steps from data rows to metrics in Python, in a data directory and through a server; metrics kept up to date."""
 
 from __future__ import annotations
 
 import json
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from prelabel import Choice
 from prelabel.client import Client
 from prelabel.client_run import ModelRun
 from prelabel.errors import RequestError
 from prelabel.runs import Connection, Ledger
-from prelabel.settings import load_settings
+from prelabel.runs.registry import Registry
+from prelabel.settings import Settings, load_settings
 from prelabel.tasks import Task
 
 SENTIMENT = (
@@ -23,6 +26,31 @@ SENTIMENT = (
 )
 BOXES = {"tools": [{"tool": "rectangle", "name": "cat"}, {"tool": "rectangle", "name": "dog"}], "classifications": []}
 Keys = Callable[[int], list[str]]
+KEY = "the-key-of-this-test"
+Reach = Callable[[Settings], Client]
+
+
+@pytest.fixture(params=["directory", "server"])
+def reach(request: pytest.FixtureRequest) -> Reach:
+    """Makes a client of these settings' registry: in this process, or through a server."""
+    if request.param == "directory":
+        return Client
+    serve = request.getfixturevalue("serve")
+    return lambda settings: Client(serve(settings), api_key=KEY)
+
+
+@pytest.fixture
+def client(settings: Settings, reach: Reach) -> Iterator[Client]:
+    with reach(settings) as made:
+        yield made
+
+
+@pytest.fixture
+def registry(settings: Settings) -> Iterator[Registry]:
+    """A way of its own to what the client writes."""
+    opened = Registry.open(settings)
+    yield opened
+    opened.close()
 
 
 def radio(key: str, answer: str, uuid: str, **more: Any) -> dict[str, Any]:
@@ -59,6 +87,55 @@ def test_the_steps_in_python(client: Client, tmp_path: Path) -> None:
         ("Positive", "Positive"): 2, ("Negative", "Positive"): 2,
     }  # fmt: skip
     assert run.metrics(confidence=0.8).run.tp == 0
+    run.export("ndjson", tmp_path / "out.ndjson")
+    assert len((tmp_path / "out.ndjson").read_text().splitlines()) == 4
+    run.delete()
+    model.delete()
+    assert "sentiment" not in [one.name for one in client.models()]
+
+
+def test_a_runs_fields_are_changed_and_read_again(client: Client) -> None:
+    model = client.create_model("sentiment", client.create_ontology(SENTIMENT))
+    run = model.create_model_run("org/v3", {"epochs": 3})
+    assert (run.name, run.model, run.model_id, repr(run)) == ("org/v3", "sentiment", model.uid, "ModelRun('org/v3')")
+    assert run.update_config({"rate": 0.5}) == {"epochs": 3, "rate": 0.5}
+    assert run.reset_config() == {}
+    run.update_status("FAILED", {"loss": 0.5}, "no memory")
+    run.update_provenance(code="abc")
+    again = model.get_model_run("org/v3")
+    assert (again.status, again.status_error, again.training_metadata) == ("FAILED", "no memory", {"loss": 0.5})
+    assert (again.provenance["code"], again.stage) == ("abc", "candidate")
+    assert again.updated_at > again.created_at
+    assert [one.name for one in model.model_runs()] == ["org/v3"]
+    assert client.create_model("bare").ontology is None
+
+
+def test_outputs_by_global_key_are_predictions(client: Client) -> None:
+    client.import_data_rows("dataset", [{"row_data": f"text {n}", "global_key": f"{n}"} for n in range(3)])
+    run = client.create_model("sentiment", client.create_ontology(SENTIMENT)).create_model_run("v3")
+    run.upsert_data_rows(global_keys=["0", "1"])
+    said = {"0": [Choice("Positive", score=0.5)], "1": [Choice("Splendid")], "2": [Choice("Negative")]}
+    job = run.add_predictions("outputs", said)
+    assert [(status.data_row["globalKey"], status.status) for status in job.statuses if status.errors] == [
+        ("1", "FAILURE"), ("2", "FAILURE"),
+    ]  # fmt: skip
+    assert [(item.global_key, item.confidence) for item in run.items().items if item.body] == [("0", 0.5)]
+
+
+def test_a_line_that_is_refused_has_its_reason_and_costs_no_other(client: Client) -> None:
+    client.import_data_rows("dataset", [{"row_data": "a text", "global_key": "a"}])
+    run = client.create_model("sentiment", client.create_ontology(SENTIMENT)).create_model_run("v3")
+    run.upsert_data_rows(global_keys=["a"])
+    job = run.add_predictions("import", [radio("nobody", "Positive", "x"), radio("a", "Positive", "y"), "no row"])
+    assert [status.position for status in job.errors] == [0, 2]
+    assert job.state == "FINISHED"
+    assert job.statuses[1].status == "SUCCESS"
+    assert "nobody" in job.errors[0].errors[0].message
+    assert [one.name for one in run.imports()] == ["import"]
+    with pytest.raises(RequestError, match="already"):
+        run.add_predictions("import", [radio("a", "Positive", "z")])
+    with pytest.raises(RequestError, match="no rows"):
+        run.add_predictions("nothing", [])
 
 
 def test_an_ontology_comes_from_a_config_or_from_labelbox(client: Client) -> None:
@@ -94,7 +171,9 @@ def unscored(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: value for key, value in row.items() if key != "confidence"} for row in rows]
 
 
-def test_what_is_recomputed_equals_what_is_computed_at_once(client: Client, boxes: ModelRun) -> None:
+def test_what_is_recomputed_equals_what_is_computed_at_once(
+    client: Client, registry: Registry, boxes: ModelRun
+) -> None:
     boxes.add_predictions("p", random_boxes(1, "p", range(700))).wait_till_done()
     boxes.upsert_labels(unscored(random_boxes(2, "a", range(650))))
     assert boxes.metrics().data_rows == 650
@@ -102,10 +181,8 @@ def test_what_is_recomputed_equals_what_is_computed_at_once(client: Client, boxe
     boxes.upsert_labels(later)  # twenty rows get other labels
     boxes.add_predictions("more", random_boxes(4, "q", range(300, 303))).wait_till_done()
     boxes.delete_model_run_data_rows(global_keys=["k5", "k640"])
-    assert (
-        client.registry.refresh_matches(boxes.id) == 20 + 3 + 512 - 20 - 3 - 1 + 188 - 1
-    )  # whole blocks lost two rows
-    assert client.registry.refresh_matches(boxes.id) == 0
+    assert registry.refresh_matches(boxes.id) == 20 + 3 + 512 - 20 - 3 - 1 + 188 - 1  # whole blocks lost two rows
+    assert registry.refresh_matches(boxes.id) == 0
 
     whole = client.get_model("boxes").create_model_run("v2")
     whole.upsert_data_rows(global_keys=[f"k{n}" for n in range(700) if n not in {5, 640}])
@@ -138,10 +215,9 @@ def _all(run: ModelRun, role: Any) -> Iterator[Any]:
             return
 
 
-def test_only_what_changed_is_compared_again(client: Client, boxes: ModelRun) -> None:
+def test_only_what_changed_is_compared_again(registry: Registry, boxes: ModelRun) -> None:
     boxes.add_predictions("p", [box(f"k{n}", f"p{n}", 0, confidence=0.9) for n in range(700)]).wait_till_done()
     boxes.upsert_labels([box(f"k{n}", f"a{n}", 0) for n in range(700)])
-    registry = client.registry
     assert registry.refresh_matches(boxes.id) == 700
     assert (registry.metrics(boxes.id).run.tp, registry.refresh_matches(boxes.id)) == (700, 0)
     boxes.upsert_labels([box("k3", "a3", 500)])
@@ -183,7 +259,7 @@ def test_schema_ids_and_names_are_the_same_class(client: Client, boxes: ModelRun
 # -- Label Studio
 
 
-def test_labels_come_from_a_project(label_studio: Any, project: Any, tmp_path: Path) -> None:
+def test_labels_come_from_a_project(label_studio: Any, project: Any, reach: Reach, tmp_path: Path) -> None:
     made = project(SENTIMENT)
     texts = [{"text": f"text {n}", **({"global_key": "mine"} if n == 0 else {})} for n in range(5)]
     tasks = made.import_tasks(texts)
@@ -207,11 +283,11 @@ def test_labels_come_from_a_project(label_studio: Any, project: Any, tmp_path: P
     given = load_settings(
         data_dir=tmp_path / "data", label_studio_url=label_studio.url, label_studio_api_key=label_studio.token
     )
-    with Client(given) as client:
+    with reach(given) as client, closing(Registry.open(given)) as registry:
         client.import_data_rows("dataset", [{"row_data": "text 0", "global_key": "mine"}])
         dataset = client.import_data_rows("project", project_id=made.id)
         assert sorted(row.place.task for row in dataset if row.place) == tasks[1:]  # the first one stays where it was
-        row = client.registry.data_row("mine")
+        row = registry.data_row("mine")
         assert (row.place.task if row.place else None, row.media_type) == (tasks[0], "text")
         run = client.create_model("m", client.create_ontology(project_id=made.id)).create_model_run("v1")
         job = run.upsert_labels(project_id=made.id)
@@ -221,7 +297,7 @@ def test_labels_come_from_a_project(label_studio: Any, project: Any, tmp_path: P
             tasks.index(said.data_row.place.task): by_task[said.data_row.uid].body[0]["value"]["choices"]
             if said.annotations
             else None
-            for said in client.registry.said(run.id)
+            for said in registry.said(run.id)
             if said.data_row.place is not None
         }
         assert found == {0: ["Positive"], 1: ["Negative"], 2: None, 3: ["Positive"]}
@@ -237,9 +313,9 @@ def _said(answer: str) -> dict[str, Any]:
     return {"uuid": "other", "name": "sentiment", "answer": {"name": answer}}
 
 
-def test_a_served_models_run_is_measured_without_an_ontology(client: Client) -> None:
+def test_a_served_models_run_is_measured_without_an_ontology(client: Client, settings: Settings) -> None:
     """What the ledger holds is compared with labels of the same form; nobody gave the model an ontology."""
-    ledger = Ledger.open(client.settings)
+    ledger = Ledger.open(settings)
     known = ledger.remember_project(Connection("http://studio", 7, SENTIMENT, "t", model="mood"))
     version = "mood-12345678"
     ledger.plan(version, known, [Task(1, {"text": "a"}, 7)])

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from prelabel.errors import OverloadedError, RequestError
 from prelabel.labeling import parse
-from prelabel.predictor import Priority
+from prelabel.predictor import Priority, answers_clicks_only
 from prelabel.predictor.remote import error_json, outcome_json
 from prelabel.server.requests import client_gone, json_object, tasks_of
 
@@ -32,6 +32,7 @@ def api_blueprint(predictor: Predictor, seats: threading.BoundedSemaphore) -> Bl
                 "name": predictor.name,
                 "model_version": predictor.model_version,
                 "ready": predictor.ready,
+                "clicks_only": answers_clicks_only(predictor),
                 "error": error_json(error) if error is not None else None,
             }
         )

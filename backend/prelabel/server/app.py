@@ -20,6 +20,7 @@ from prelabel.server.live import Live
 from prelabel.server.metrics import Metrics
 from prelabel.server.openapi import openapi_blueprint
 from prelabel.server.protocol import protocol_blueprint
+from prelabel.server.shown import Shown
 
 if TYPE_CHECKING:
     from prelabel.predictor import Predictor
@@ -56,9 +57,12 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]  # a setting of Flask's default provider
     metrics = Metrics(predictor)
     if ledger is not None:
-        ledger.remember_run(predictor.model_version, predictor.name)
+        standing = ledger.enter(predictor.model_version, predictor.name, shadow=settings.shadow)
+        if standing.hidden:
+            logger.warning("%s", standing.sentence)
+    shown = Shown(predictor, ledger)
     connections = Connections(predictor.name, settings, ledger, label_studio)
-    live = Live(settings, predictor, connections, metrics, ledger=ledger, queue=queue)
+    live = Live(settings, predictor, connections, metrics, shown, ledger=ledger, queue=queue)
     seats = threading.BoundedSemaphore(settings.threads)
     app.extensions["prelabel"] = {
         "settings": settings,
@@ -76,6 +80,7 @@ def create_app(
             live=live,
             seats=seats,
             metrics=metrics,
+            shown=shown,
             ledger=ledger,
             queue=queue,
         )
@@ -101,14 +106,22 @@ def _register_jobs_api(app: Flask, queue: JobQueue | None, ledger: Ledger | None
 def _register_runs_api(app: Flask, settings: Settings, ledger: Ledger | None) -> None:
     if ledger is None:
         return
-    from prelabel.server.runs_access import Runs  # noqa: PLC0415 (only where there is a ledger)
+    from prelabel.server.models_api import models_blueprint  # noqa: PLC0415 (only where there is a ledger)
+    from prelabel.server.runs_access import Runs  # noqa: PLC0415
     from prelabel.server.runs_api import runs_blueprint  # noqa: PLC0415
+    from prelabel.server.runs_files_api import files_blueprint  # noqa: PLC0415
     from prelabel.server.runs_imports_api import imports_blueprint  # noqa: PLC0415
     from prelabel.server.runs_reports_api import reports_blueprint  # noqa: PLC0415
+    from prelabel.server.runs_selecting_api import selecting_blueprint  # noqa: PLC0415
+    from prelabel.server.runs_stages_api import stages_blueprint  # noqa: PLC0415
+    from prelabel.server.runs_work_api import work_blueprint  # noqa: PLC0415
 
     runs = Runs(settings, ledger)
     app.extensions["prelabel"]["runs"] = runs
-    for blueprint in (runs_blueprint, imports_blueprint, reports_blueprint):
+    for blueprint in (
+        models_blueprint, runs_blueprint, imports_blueprint, reports_blueprint, files_blueprint, stages_blueprint,
+        work_blueprint, selecting_blueprint,
+    ):  # fmt: skip
         app.register_blueprint(blueprint(runs))
 
 

@@ -9,13 +9,16 @@ import html
 import json
 import logging
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from prelabel.errors import PrelabelError
 from prelabel.labeling import reason_phrase
 
 logger = logging.getLogger(__name__)
+
+UNKNOWN = {404: "NotFoundError", 405: "RequestError"}
+"""Kinds of errors for a path or a method that is none."""
 
 
 def answer(status: int, sentence: str, body: dict[str, object]) -> Response:
@@ -39,7 +42,7 @@ def install(app: Flask) -> None:
             logger.error("%s", error, exc_info=error)
         else:
             logger.warning("%s", error)
-        said = answer(error.status, str(error), error.as_json())
+        said = answer(error.status, str(error), error.as_json() | _kind(error))
         if error.retryable:
             said.headers["Retry-After"] = "5"
         if error.status == 401:
@@ -52,7 +55,10 @@ def install(app: Flask) -> None:
         sentence = error.description or error.name
         if isinstance(error, RequestEntityTooLarge):
             sentence = f"The request is larger than max_request_bytes ({app.config['MAX_CONTENT_LENGTH']})."
-        said = answer(status, error.name, {"error": sentence})
+        body: dict[str, object] = {"error": sentence}
+        if request.path.startswith("/api/v1/") and status in UNKNOWN:
+            body |= {"hint": "GET /api/v1/openapi.json lists what there is.", "kind": UNKNOWN[status]}
+        said = answer(status, error.name, body)
         for name, value in error.get_headers():
             if name.lower() not in ("content-type", "content-length"):
                 said.headers[name] = value
@@ -63,3 +69,8 @@ def install(app: Flask) -> None:
         logger.error("unexpected error", exc_info=error)
         where = {"error": "Internal error; the server's log has the details.", "request_id": g.get("request_id", "")}
         return answer(500, "Internal error", dict(where))
+
+
+def _kind(error: PrelabelError) -> dict[str, object]:
+    """Programs are told which error it is, so that they can raise the same one."""
+    return {"kind": type(error).__name__} if request.path.startswith("/api/v1/") else {}

@@ -1,7 +1,8 @@
 """Jobs over HTTP: predict a project, look at jobs, cancel, resume and retry them.
 
 ```
-POST /api/v1/projects/{id}/predict      {"only_missing", "replace", "tasks", "view"} -> 202, the job
+POST /api/v1/projects/{id}/predict      {"only_missing", "replace", "tasks", "view", "reuse", "unlabeled"} -> 202, job
+POST /api/v1/projects/{id}/train        202, the job; the one that is at it where one is
 GET  /api/v1/jobs                       {"jobs": [...]}, newest first; ?limit=100
 GET  /api/v1/jobs/{id}                  the job (`prelabel.queue.JobView`)
 POST /api/v1/jobs/{id}/cancel           {"stopped": tasks, "job": ...}
@@ -19,12 +20,13 @@ from flask import Blueprint, current_app, request
 
 from prelabel.errors import NotFoundError, RequestError
 from prelabel.queue import PredictOptions
+from prelabel.server.protocol import not_trainable
 from prelabel.server.requests import json_object
 
 if TYPE_CHECKING:
     from prelabel.queue import JobQueue
     from prelabel.redis_queue import FailedCall
-    from prelabel.runs import Ledger
+    from prelabel.runs import Connection, Ledger
 
 MOST_LISTED = 1000
 
@@ -34,9 +36,7 @@ def jobs_blueprint(queue: JobQueue, ledger: Ledger | None) -> Blueprint:
     blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1")
     registry = ledger or queue.ledger
 
-    @blueprint.post("/projects/<int:project>/predict")
-    def predict(project: int) -> tuple[dict[str, Any], int]:
-        options = PredictOptions.from_json(json_object(request) if request.content_length else {})
+    def connected(project: int) -> tuple[Connection, str]:
         predictor = current_app.extensions["prelabel"]["predictor"]
         connection = registry.connection(project, queue.settings.label_studio_url, model=predictor.name)
         if connection is None:
@@ -44,8 +44,22 @@ def jobs_blueprint(queue: JobQueue, ledger: Ledger | None) -> Blueprint:
                 f"project {project} is not connected.",
                 hint=f"Connect it in Label Studio (Settings > Model) or with `prelabel connect --project {project}`.",
             )
-        job = queue.submit_project(connection, options, version=predictor.model_version, reason="api")
+        return connection, predictor.model_version
+
+    @blueprint.post("/projects/<int:project>/predict")
+    def predict(project: int) -> tuple[dict[str, Any], int]:
+        options = PredictOptions.from_json(json_object(request) if request.content_length else {})
+        connection, version = connected(project)
+        job = queue.submit_project(connection, options, version=version, reason="api")
         return queue.job(job).as_json(), 202
+
+    @blueprint.post("/projects/<int:project>/train")
+    def train(project: int) -> tuple[dict[str, Any], int]:
+        predictor = current_app.extensions["prelabel"]["predictor"]
+        if not getattr(predictor, "trainable", False):
+            raise not_trainable(predictor)
+        connection, version = connected(project)
+        return queue.job(queue.submit_training(connection, version=version, reason="api")).as_json(), 202
 
     @blueprint.get("/jobs")
     def jobs() -> dict[str, Any]:

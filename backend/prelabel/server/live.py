@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from prelabel.errors import CancelledError, LabelingConfigError, OutputError, PrelabelError, QueueError, RequestError
 from prelabel.labeling import LabelingConfig, parse
 from prelabel.predictions import Prediction
-from prelabel.predictor import Outcome, Priority
+from prelabel.predictor import Outcome, Priority, answers_clicks_only
 from prelabel.runs.rows import Connection, config_hash, content_hash, dump
 from prelabel.server.flights import Flight, Flights
 from prelabel.server.requests import project_id, raw_tasks, readable_task
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from prelabel.runs.ledger import Ledger
     from prelabel.server.connections import Connections
     from prelabel.server.metrics import Metrics
+    from prelabel.server.shown import Shown
     from prelabel.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ class Live:
     """Answers ``/predict``.
 
     Args:
+        shown: says whether people see the served version.
         ledger: says whether a task was answered already, and keeps failures; None: nobody does.
         queue: takes large requests and what is unfinished; None: those are answered with ``[]`` and forgotten.
     """
@@ -77,6 +79,7 @@ class Live:
         predictor: Predictor,
         connections: Connections,
         metrics: Metrics,
+        shown: Shown,
         *,
         ledger: Ledger | None,
         queue: JobQueue | None,
@@ -85,6 +88,7 @@ class Live:
         self._predictor = predictor
         self._connections = connections
         self._metrics = metrics
+        self._shown = shown
         self._ledger = ledger
         self._queue = queue
         self._flights = Flights(settings.single_flight_s)
@@ -97,15 +101,24 @@ class Live:
             LabelingConfigError: its labeling config is not XML.
         """
         question = self._read(body, cancelled)
-        params = body.get("params")
-        context = params.get("context") if isinstance(params, dict) else None
+        context = _context(body)
         if isinstance(context, dict):
             entries = self._interactive(question, context)
+        elif context is not None:
+            logger.warning("interactive: 'context' must be an object, got %s", type(context).__name__)
+            entries = [str(_encoded(Prediction((), 0.0, self._predictor.model_version)))]
+        elif answers_clicks_only(self._predictor) and not self._shown.now.hidden:  # there is nothing to store yet
+            entries = [EMPTY] * len(question.tasks)
+            self._metrics.tasks("not_clicked", len(entries))
         elif self._too_many(question) and self._enqueue(question, question.real, "retrieve"):
             self._metrics.tasks("queued", len(question.tasks))
             entries = [EMPTY] * len(question.tasks)
+        elif self._shown.now.hidden:
+            entries = self._of_shown(question)
         else:
             entries = self._live(question)
+        if context is None:
+            self._warm(question)
         return self._said(entries)
 
     def put_off(self, body: Mapping[str, Any]) -> str:
@@ -117,12 +130,14 @@ class Live:
         """
         question = self._read(body, None)
         self._metrics.tasks("queued", len(question.tasks))
-        if not self._enqueue(question, question.real, "retrieve"):
+        if _context(body) is not None or answers_clicks_only(self._predictor):
+            logger.warning("a click is answered with nothing: too many requests wait for the model")
+        elif not self._enqueue(question, question.real, "retrieve"):
             logger.warning("%d tasks are put off: too many requests wait for the model", len(question.tasks))
         return self._said([EMPTY] * len(question.tasks))
 
     def _said(self, entries: Sequence[str]) -> str:
-        version = json.dumps(self._predictor.model_version)
+        version = json.dumps(self._shown.version)
         return f'{{"results":[{",".join(entries)}],"model_version":{version}}}'
 
     # -- reading
@@ -146,7 +161,10 @@ class Live:
     # -- interactive
     def _interactive(self, question: _Question, context: Mapping[str, Any]) -> list[str]:
         """A click in the labeling screen: nothing is stored, neither there nor here."""
-        outcomes = self._predict(question, question.real, Priority.INTERACTIVE, context)
+        if self._shown.now.stage == "shadow":
+            outcomes = [Outcome(Prediction((), 0.0, self._predictor.model_version)) for _ in question.real]
+        else:
+            outcomes = self._predict(question, question.real, Priority.INTERACTIVE, context)
         nothing = Prediction((), 0.0, self._predictor.model_version)
         entries = []
         for task, outcome in zip(question.real, outcomes, strict=True):
@@ -156,6 +174,40 @@ class Live:
             self._metrics.tasks("interactive" if isinstance(entry, str) else "failed")
             entries.append(entry if isinstance(entry, str) else str(_encoded(nothing)))
         return entries or [str(_encoded(nothing))]
+
+    def _warm(self, question: _Question) -> None:
+        """A task that was opened alone may be clicked into soon: let the model encode it meanwhile."""
+        warm = getattr(self._predictor, "warm", None)
+        if warm is not None and len(question.real) == 1 and self._shown.now.stage != "shadow":
+            warm(question.real[0], question.config)
+
+    # -- a hidden version is served
+    def _of_shown(self, question: _Question) -> list[str]:
+        """What the version that people see has said already; its workers are asked for the rest."""
+        entries = [EMPTY] * len(question.tasks)
+        standing, connection = self._shown.now, question.connection
+        if standing.promoted is None or self._ledger is None or connection is None or not connection.instance:
+            return entries
+        config = _config_hash(question.config.xml)
+        places = [
+            (index, task) for index, task in enumerate(question.tasks) if task is not None and task.id is not None
+        ]
+        try:
+            known = self._ledger.claim_known(standing.promoted, connection, [(task, config) for _, task in places])
+        except Exception:  # better no answer than a second prediction
+            logger.exception("the registry could not be asked: %d tasks are answered with nothing", len(places))
+            return entries
+        lacking = []
+        for (index, task), entry in zip(places, known, strict=True):
+            if entry is None:
+                lacking.append(task)
+            elif entry:
+                entries[index] = entry
+        self._metrics.tasks("answered", sum(1 for entry in known if entry))
+        self._metrics.tasks("duplicate", sum(1 for entry in known if entry == ""))
+        if lacking and self._enqueue(question, lacking, "unfinished"):
+            self._metrics.tasks("queued", len(lacking))
+        return entries
 
     # -- live
     def _live(self, question: _Question) -> list[str]:
@@ -288,11 +340,13 @@ class Live:
         if not made or self._ledger is None or connection is None or not connection.instance:
             return {seat.index: True for seat, _ in made}
         try:
-            claimed = self._ledger.claim_live(
-                made[0][1].model_version,
-                connection,
-                [(seat.task, config, prediction) for seat, prediction in made],
-            )
+            claimed = [False] * len(made)
+            for version in {prediction.model_version for _, prediction in made}:  # two, while one replaces the other
+                places = [place for place, (_, said) in enumerate(made) if said.model_version == version]
+                answers = [(made[place][0].task, config, made[place][1]) for place in places]
+                free = self._ledger.claim_live(version, connection, answers)
+                for place, given in zip(places, free, strict=True):
+                    claimed[place] = given
         except Exception:  # a registry that is away must not make tasks impossible to open
             logger.exception("the registry could not be asked: %d tasks are answered with nothing", len(made))
             claimed = [False] * len(made)
@@ -321,7 +375,7 @@ class Live:
             return False
         try:
             connection = dataclasses.replace(connection, label_config=question.config.xml)
-            version = self._predictor.model_version
+            version = self._shown.version
             job = self._queue.submit_tasks(connection, known, version=version, reason=reason, missing=True)
         except QueueError as error:
             logger.error("%d tasks could not be queued: %s", len(known), error)  # noqa: TRY400 (no traceback)
@@ -331,6 +385,12 @@ class Live:
             return False
         logger.info("project %d: %d tasks queued as job %s (%s)", connection.project, len(known), job, reason)
         return True
+
+
+def _context(body: Mapping[str, Any]) -> Any:
+    """What Label Studio says of a click; None where nobody clicked."""
+    params = body.get("params")
+    return params.get("context") if isinstance(params, dict) else None
 
 
 def _is_shown(task: Task, version: str) -> bool:

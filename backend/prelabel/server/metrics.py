@@ -15,6 +15,8 @@ from prelabel.scheduler import Histogram as Counted
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
+    from prelabel.encoded import Store
+    from prelabel.model import ModelWrapper
     from prelabel.predictor import Predictor
     from prelabel.scheduler import Scheduler
 
@@ -47,6 +49,11 @@ class Metrics:
         scheduler: Scheduler | None = getattr(predictor, "scheduler", None)
         if scheduler is not None:
             self.registry.register(_SchedulerCollector(scheduler))
+        if getattr(predictor, "wrapper", None) is not None:
+            self.registry.register(_WrapperCollector(predictor))
+        encodings: Store | None = getattr(predictor, "encodings", None)
+        if encodings is not None:
+            self.registry.register(_EncodingsCollector(encodings))
         # children are kept: looking one up by its labels costs more than counting
         self._request_children: dict[tuple[str, int], Counter] = {}
         self._seconds_children: dict[str, Histogram] = {}
@@ -64,7 +71,7 @@ class Metrics:
         histogram.observe(seconds)
 
     def tasks(self, outcome: str, count: int = 1) -> None:
-        """Count tasks of ``/predict`` by outcome: answered, failed, unfinished, queued, duplicate, cancelled."""
+        """Count tasks of ``/predict`` by outcome; docs/server.md lists them."""
         counter = self._task_children.get(outcome)
         if counter is None:
             counter = self._task_children[outcome] = self._tasks.labels(outcome)
@@ -73,6 +80,21 @@ class Metrics:
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+
+class _WrapperCollector(Collector):
+    """What the model counts itself: `ModelWrapper.counters`."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        wrapper: ModelWrapper | None = getattr(self._predictor, "wrapper", None)  # training may replace it
+        for name, (text, value) in wrapper.counters().items() if wrapper is not None else ():
+            yield CounterMetricFamily(f"prelabel_{name}", text, value=value)
 
 
 class _SchedulerCollector(Collector):
@@ -115,6 +137,33 @@ class _SchedulerCollector(Collector):
         seconds = HistogramMetricFamily("prelabel_model_seconds", "Seconds of one call of the model.")
         seconds.add_metric([], _buckets(stats.model_s), stats.model_s.total)
         yield seconds
+
+
+class _EncodingsCollector(Collector):
+    """What interactive models keep of the tasks that people have open (`prelabel.encoded`)."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        counts = self._store.counts
+        asked = CounterMetricFamily(
+            "prelabel_encodings", "Encodings asked for: hit, when kept already; miss, when made.", labels=["outcome"]
+        )
+        asked.add_metric(["hit"], counts.hits)
+        asked.add_metric(["miss"], counts.misses)
+        yield asked
+        yield CounterMetricFamily(
+            "prelabel_encodings_evicted", "Encodings given up for newer ones.", value=counts.evicted
+        )
+        yield CounterMetricFamily(
+            "prelabel_encodings_too_large", "Encodings too large to be kept.", value=counts.too_large
+        )
+        yield GaugeMetricFamily("prelabel_encodings_kept", "Encodings kept now.", value=len(self._store))
+        yield GaugeMetricFamily("prelabel_encodings_bytes", "Memory that they take.", value=self._store.bytes)
 
 
 def _buckets(counted: Counted) -> list[tuple[str, float]]:

@@ -28,6 +28,7 @@ ERROR: Mapping[str, Any] = {
     "properties": {
         "error": {"type": "string", "description": "What failed."},
         "hint": {"type": "string", "description": "What to do about it."},
+        "kind": {"type": "string", "description": "Name of the error's class in `prelabel.errors`."},
         "task": {"type": "integer", "description": "Label Studio's task, where one is concerned."},
         "request_id": {"type": "string", "description": "Stands on the log lines of the request."},
     },
@@ -58,6 +59,8 @@ _OPTIONS = _object(
     replace={"type": "boolean"},
     tasks={"type": ["array", "null"], "items": _NUMBER},
     view={"type": ["integer", "null"]},
+    reuse={"type": "boolean"},
+    unlabeled={"type": "boolean"},
 )
 OPERATIONS: Mapping[str, Operation] = {
     "api.model": Operation(
@@ -87,6 +90,7 @@ OPERATIONS: Mapping[str, Operation] = {
         status=202,
         errors=(400, 404, 503),
     ),
+    "jobs.train": Operation("Train a project's model as a job.", answer=JOB, status=202, errors=(404, 501, 503)),
     "jobs.jobs": Operation(
         "List jobs, the newest first.", query=JobsQuery, answer=_object(jobs={"type": "array", "items": JOB})
     ),

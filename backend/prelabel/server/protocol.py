@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
 
 from prelabel.errors import LabelingConfigError, NotFoundError, PrelabelError, RequestError
 from prelabel.labeling import parse
+from prelabel.predictor import answers_clicks_only
 from prelabel.queue import PredictOptions
 from prelabel.server import errors
 from prelabel.server.connections import project_key
@@ -27,9 +29,13 @@ if TYPE_CHECKING:
     from prelabel.server.connections import Connections
     from prelabel.server.live import Live
     from prelabel.server.metrics import Metrics
+    from prelabel.server.shown import Shown
     from prelabel.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+LEARNT_FROM = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
+"""Label Studio's events about annotations."""
 
 
 class NotTrainableError(PrelabelError):
@@ -46,12 +52,13 @@ def protocol_blueprint(
     live: Live,
     seats: threading.BoundedSemaphore,
     metrics: Metrics,
+    shown: Shown,
     ledger: Ledger | None,
     queue: JobQueue | None,
 ) -> Blueprint:
     """Blueprint ``protocol``."""
     protocol = Blueprint("protocol", __name__)
-    webhooks = _Webhooks(settings, connections, ledger, queue, predictor)
+    webhooks = _Webhooks(settings, connections, predictor, shown, ledger=ledger, queue=queue)
     fits = _Fits(predictor)
 
     _add_probes(protocol, predictor, metrics)
@@ -75,7 +82,7 @@ def protocol_blueprint(
         fits.check(schema, connection.project if connection is not None else None)
         if connection is not None:
             connections.look_after(connection, request.host_url.rstrip("/"))
-        return jsonify({"model_version": predictor.model_version})
+        return jsonify({"model_version": shown.version})
 
     @protocol.post("/validate")
     def validate() -> Response:
@@ -103,7 +110,7 @@ def protocol_blueprint(
 
     @protocol.get("/versions")
     def versions() -> Response:
-        found = [predictor.model_version]
+        found = list(dict.fromkeys([shown.version, predictor.model_version]))
         if ledger is not None:
             found += [version for version in ledger.versions(predictor.name) if version not in found]
         return jsonify({"versions": found})
@@ -114,7 +121,8 @@ def protocol_blueprint(
 
     @protocol.post("/train")
     def train() -> Response:
-        raise not_trainable(predictor)
+        asked = json_object(request).get("project")
+        return jsonify(webhooks.train(asked if isinstance(asked, dict) else {"id": project_id(asked)}, "train"))
 
     @protocol.post("/job_status")
     def job_status() -> Response:
@@ -158,8 +166,19 @@ def not_trainable(predictor: Predictor) -> NotTrainableError:
     """Why a request for training is refused."""
     name = predictor.name
     if getattr(predictor, "trainable", False):
-        return NotTrainableError("training from Label Studio is not available in this version of prelabel.")
-    return NotTrainableError(f"{name} cannot be trained: it has no fit method.", hint="Give its wrapper one.")
+        return NotTrainableError("training needs a queue, and this server has none.", hint="Use `prelabel up`.")
+    return NotTrainableError(
+        f"{name} cannot be trained: it has no fit method.", hint="Give its wrapper `fit` and `save`."
+    )
+
+
+def _learnt(learn: Callable[..., Any], action: str, body: dict[str, Any]) -> None:
+    try:
+        learn(action, body)
+    except PrelabelError as error:
+        logger.warning("%s: %s", action, error)
+    except Exception:
+        logger.exception("the model could not learn from %s", action)
 
 
 class _Fits:
@@ -189,15 +208,19 @@ class _Webhooks:
         self,
         settings: Settings,
         connections: Connections,
+        predictor: Predictor,
+        shown: Shown,
+        *,
         ledger: Ledger | None,
         queue: JobQueue | None,
-        predictor: Predictor,
     ) -> None:
         self._settings = settings
         self._connections = connections
         self._ledger = ledger
         self._queue = queue
         self._predictor = predictor
+        self._shown = shown
+        self._learning = ThreadPoolExecutor(1, thread_name_prefix="learn")
 
     def take(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Act on one event and say what was done."""
@@ -206,7 +229,9 @@ class _Webhooks:
         if not isinstance(action, str):
             raise RequestError("'action' is missing.", hint="This endpoint takes Label Studio's webhooks.")
         if action == "START_TRAINING":
-            raise not_trainable(self._predictor)
+            return self.train(project, "start training")
+        if action in LEARNT_FROM:
+            return self._annotated(action, body)
         if not isinstance(project, dict) or project_id(project.get("id")) is None:
             return {"status": "ignored", "detail": "the event names no project"}
         if action == "TASKS_CREATED":
@@ -217,11 +242,59 @@ class _Webhooks:
             self._remember(project)
         return {"status": "ok"}
 
+    def train(self, project: Any, reason: str) -> dict[str, Any]:
+        """Queue the training of a project's model.
+
+        Raises:
+            NotTrainableError: the model has no ``fit``, or there is no queue.
+            RequestError: the project is not named, or was never connected.
+        """
+        learn = getattr(getattr(self._predictor, "wrapper", None), "learn", None)
+        if learn is not None and isinstance(project, dict):
+            return self._learn(learn, "START_TRAINING", {"action": "START_TRAINING", "project": project})
+        if self._queue is None or not getattr(self._predictor, "trainable", False):
+            raise not_trainable(self._predictor)
+        if not isinstance(project, dict) or project_id(project.get("id")) is None:
+            raise RequestError("the request names no project.", hint='Send {"project": {"id": 1}}.')
+        connection = self._remember(project)
+        if connection is None or not connection.instance:
+            raise RequestError("this project was never connected here.", hint="Connect the model to it first.")
+        job = self._queue.submit_training(connection, version=self._predictor.model_version, reason=reason)
+        return {"status": "ok", "job": job}
+
+    def _annotated(self, action: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Count an annotation; enough of them begin a training."""
+        project = body.get("project")
+        learn = getattr(getattr(self._predictor, "wrapper", None), "learn", None)
+        if learn is not None:
+            return self._learn(learn, action, body)
+        after = self._settings.train_after
+        if action == "ANNOTATIONS_DELETED" or not after or self._queue is None or self._ledger is None:
+            return {"status": "ok"}
+        if not isinstance(project, dict) or not getattr(self._predictor, "trainable", False):
+            return {"status": "ok"}
+        connection = self._remember(project)
+        if connection is None or not connection.instance:
+            return {"status": "ok"}
+        several = body.get("annotations")
+        if self._ledger.annotated(connection, len(several) if isinstance(several, list) else 1) < after:
+            return {"status": "ok"}
+        version = self._predictor.model_version
+        job = self._queue.submit_training(connection, version=version, reason=f"{after} annotations")
+        return {"status": "ok", "job": job}
+
+    def _learn(self, learn: Callable[..., Any], action: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A model of `label_studio_ml` learns from the event itself, one after the other, after the answer."""
+        self._learning.submit(_learnt, learn, action, dict(body))
+        return {"status": "ok", "detail": "the model learns from it"}
+
     def _remember(self, project: Mapping[str, Any]) -> Connection | None:
         config = project.get("label_config")
         return self._connections.remember(project_key(project), config if isinstance(config, str) else "")
 
     def _tasks_created(self, project: Mapping[str, Any], raw: Any) -> dict[str, Any]:
+        if answers_clicks_only(self._predictor):
+            return {"status": "ignored", "detail": "this model answers clicks only"}
         if self._queue is None or not self._settings.auto_predict:
             return {"status": "ignored", "detail": "imported tasks are not predicted by themselves here"}
         if not isinstance(raw, list):
@@ -229,17 +302,17 @@ class _Webhooks:
         connection = self._remember(project)
         if connection is None or not connection.instance:
             return {"status": "ignored", "detail": "this project was never connected here"}
-        version = self._predictor.model_version
         tasks = [task for task in map(readable_task, raw) if task is not None and task.id is not None]
         brought = {one["id"] for one in raw if isinstance(one, dict) and one.get("total_predictions")}
         new = [task for task in tasks if task.id not in brought]
         ids = tuple(task.id for task in tasks if task.id is not None and task.id in brought)
         jobs = []
-        if new or not ids:
-            jobs.append(self._queue.submit_tasks(connection, new, version=version, reason="import"))
-        if ids:  # they were imported with predictions: Label Studio knows which of them lack ours
-            lacking = PredictOptions(only_missing=True, tasks=ids)
-            jobs.append(self._queue.submit_project(connection, lacking, version=version, reason="import"))
+        for version in dict.fromkeys([self._shown.version, self._predictor.model_version]):
+            if new or not ids:
+                jobs.append(self._queue.submit_tasks(connection, new, version=version, reason="import"))
+            if ids:  # they were imported with predictions: Label Studio knows which of them lack ours
+                lacking = PredictOptions(only_missing=True, tasks=ids)
+                jobs.append(self._queue.submit_project(connection, lacking, version=version, reason="import"))
         logger.info("project %d: %d imported tasks queued as job %s", connection.project, len(tasks), ", ".join(jobs))
         return {"status": "ok", "job": jobs[0]}
 

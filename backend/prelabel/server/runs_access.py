@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from prelabel.errors import NotFoundError, OverloadedError
+from prelabel.server.runs_work import Works
 
 if TYPE_CHECKING:
     from prelabel.client import Client
+    from prelabel.client_model import Model
     from prelabel.client_run import ModelRun
     from prelabel.runs import Ledger
     from prelabel.settings import Settings
@@ -34,6 +35,7 @@ class Runs:
         self._client: Client | None = None
         self._opening = threading.Lock()
         self._reports = threading.BoundedSemaphore(REPORTS_AT_ONCE)
+        self.works = Works()
 
     @property
     def client(self) -> Client:
@@ -41,13 +43,14 @@ class Runs:
         with self._opening:
             if self._client is None:
                 from prelabel.client import Client  # noqa: PLC0415 (NumPy and more, for those who ask)
+                from prelabel.runs.mask_images import MaskImages  # noqa: PLC0415
                 from prelabel.runs.registry import Registry  # noqa: PLC0415
 
-                client = Client(self._settings)
-                client.registry.close()
-                client.registry = Registry(self._ledger.database, client.registry.spool_dir)
-                for row in client.registry.imports(state="RUNNING"):
-                    if row.spool is not None and Path(row.spool).is_file():
+                images = MaskImages(self._settings)
+                registry = Registry(self._ledger.database, self._settings.data_dir / "imports", images)
+                client = Client(self._settings, registry=registry)
+                for row in registry.imports(state="RUNNING"):
+                    if row.is_here:
                         client.run_in_background(row.id)
                 self._client = client
             return self._client
@@ -58,10 +61,21 @@ class Runs:
         Raises:
             NotFoundError: there is none.
         """
-        number = key.removeprefix(ID)
-        if key.startswith(ID) and number.isascii() and number.isdecimal() and len(number) < 19:
-            key = self.client.registry.run(int(number)).name
+        number = _number(key)
+        if number is not None:
+            key = self.client.registry.run(number).name
         return self.client.get_model_run(known(key, "model run"))
+
+    def model(self, key: str) -> Model:
+        """The model that a path names.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        number = _number(key)
+        if number is not None:
+            key = next((row.name for row in self.client.registry.models() if row.id == number), key)
+        return self.client.get_model(known(key, "model"))
 
     @contextmanager
     def report(self) -> Iterator[None]:
@@ -78,10 +92,18 @@ class Runs:
             self._reports.release()
 
     def close(self) -> None:
-        """End imports after the batch in hand; they go on with the next start."""
+        """End imports after the batch in hand, and works; imports go on with the next start."""
+        self.works.close()
         with self._opening:
             if self._client is not None:
                 self._client.close()
+
+
+def _number(key: str) -> int | None:
+    """The number that ``id:NUMBER`` has; None for a name."""
+    number = key.removeprefix(ID)
+    fits = key.startswith(ID) and number.isascii() and number.isdecimal() and len(number) < 19
+    return int(number) if fits else None
 
 
 def said(answer: BaseModel) -> Said:

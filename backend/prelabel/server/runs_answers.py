@@ -52,6 +52,7 @@ class RunAnswer(Answer):
 
     id: int
     name: str
+    model_id: int
     model: str
     stage: Stage
     status: Status | None
@@ -62,6 +63,27 @@ class RunAnswer(Answer):
     created_at: float
     updated_at: float
     promoted_at: float | None
+
+
+class PromotionAnswer(Answer):
+    """What became of a wish to promote; `jobs` bring the run's predictions to connected projects."""
+
+    promoted: bool
+    reasons: list[str]
+    jobs: list[str]
+
+
+class ShadowAnswer(Answer):
+    """False: the run is promoted, and stays so."""
+
+    shadow: bool
+
+
+class RolledBack(Answer):
+    """The run that is promoted now."""
+
+    run: RunAnswer
+    jobs: list[str]
 
 
 class RunsAnswer(Answer):
@@ -88,9 +110,10 @@ class PlaceAnswer(Answer):
 
 
 class DataRowAnswer(Answer):
-    """A data row; `split` is its split in the run that was asked for."""
+    """A data row; `split` is its split in the run that was asked for, `number` its place in the registry."""
 
     id: str
+    number: int
     global_key: str | None
     row_data: Any
     media_type: str
@@ -101,10 +124,11 @@ class DataRowAnswer(Answer):
 
 
 class DataRowsAnswer(Answer):
-    """A page of data rows."""
+    """A page of data rows; `total` is how many a dataset has."""
 
     data_rows: list[DataRowAnswer]
     after: int | None
+    total: int | None = None
 
 
 class CountAnswer(Answer):
@@ -118,7 +142,9 @@ class ImportAnswer(Answer):
 
     id: int
     run: str
+    run_id: int
     name: str
+    source: str
     kind: ImportKind
     form: Form
     state: ImportState
@@ -190,6 +216,7 @@ class WorstRow(Answer):
     global_key: str | None
     place: PlaceAnswer | None
     value: float
+    data_row: DataRowAnswer
 
 
 class WorstAnswer(Answer):
@@ -219,6 +246,23 @@ class FateAnswer(Answer):
     trust_from: float | None = Field(description="The lowest confidence from which on that share was kept.")
 
 
+class SliceAnswer(Answer):
+    """A saved slice."""
+
+    model: str
+    name: str
+    condition: str
+    created_at: float
+    updated_at: float
+
+
+class SlicesAnswer(Answer):
+    """A model's saved slices by name, and the conditions of those that every model has."""
+
+    slices: list[SliceAnswer]
+    ready: dict[str, str]
+
+
 class CorrectionsAnswer(Answer):
     """Corrections by class."""
 
@@ -230,6 +274,7 @@ def data_row_answer(row: DataRow, split: Split | None = None) -> DataRowAnswer:
     """A data row; its ``id`` is what the registry calls uid."""
     return DataRowAnswer(
         id=row.uid,
+        number=row.id,
         global_key=row.global_key,
         row_data=row.row_data,
         media_type=row.media_type,
@@ -243,7 +288,20 @@ def data_row_answer(row: DataRow, split: Split | None = None) -> DataRowAnswer:
 def import_answer(row: ImportRow, run: str) -> ImportAnswer:
     """An import of the run called ``run``."""
     progress = f"{100 * row.position // row.total}%" if row.total else "100%"
-    names = ("id", "name", "kind", "form", "state", "position", "total", "failed", "error", "created_at")
+    names = (
+        "id",
+        "run_id",
+        "name",
+        "source",
+        "kind",
+        "form",
+        "state",
+        "position",
+        "total",
+        "failed",
+        "error",
+        "created_at",
+    )
     return ImportAnswer(run=run, progress=progress, **{name: getattr(row, name) for name in names})
 
 

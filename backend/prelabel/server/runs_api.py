@@ -1,18 +1,18 @@
-"""Models, runs and their data rows over HTTP; imports are in `prelabel.server.runs_imports_api`, what a run tells in
-`prelabel.server.runs_reports_api`.
+"""Runs and their data rows over HTTP; models are in `prelabel.server.models_api`, imports in
+`prelabel.server.runs_imports_api`, what a run tells in `prelabel.server.runs_reports_api`.
 
 ```
-GET    /api/v1/models                     a page of models
-POST   /api/v1/models                     {"name", "label_config" or "ontology"} -> 201, the model
-GET    /api/v1/models/{model}             the model with its ontology
-GET    /api/v1/runs                       a page of runs, newest first; ?model=
+GET    /api/v1/runs                       a page of runs, newest first; ?model= &name=
 POST   /api/v1/runs                       {"model", "name", "config"} -> 201, the run
 GET    /api/v1/runs/{run}                 the run
 PATCH  /api/v1/runs/{run}                 {"status", "error_message", "config", ...} -> the run
 DELETE /api/v1/runs/{run}                 204
 GET    /api/v1/datasets/{dataset}/data-rows   a page of them
 GET    /api/v1/runs/{run}/data-rows       a page of the run's data rows; ?split=
+POST   /api/v1/runs/{run}/collect         what workers and the server predicted is brought in
 POST   /api/v1/runs/{run}/data-rows       {"global_keys", "data_row_ids", "dataset", "split"}
+POST   /api/v1/runs/{run}/data-rows/find  {"global_keys"}: those of them that are in the run
+POST   /api/v1/runs/{run}/data-rows/remove {"global_keys", "data_row_ids"}
 POST   /api/v1/runs/{run}/splits          {"split", "global_keys", "data_row_ids"}
 ```
 A run is named in the path, or, where its name has a slash, given as ``id:NUMBER``.
@@ -37,53 +37,9 @@ if TYPE_CHECKING:
 def runs_blueprint(runs: Runs) -> Blueprint:
     """Blueprint ``runs``."""
     api = Blueprint("runs", __name__, url_prefix="/api/v1")
-    _models(api, runs)
     _runs(api, runs)
     _data_rows(api, runs)
     return api
-
-
-def _models(api: Blueprint, runs: Runs) -> None:
-    @api.get("/models")
-    @operation(Operation("List models by name.", query=forms.Names, answer=answers.ModelsAnswer))
-    def models() -> Said:
-        page = read_query(forms.Names)
-        rows = [row for row in runs.client.registry.models() if row.name > page.after]
-        found = [answers.ModelAnswer.model_validate(row) for row in rows[: page.limit]]
-        after = found[-1].name if len(rows) > page.limit else None
-        return said(answers.ModelsAnswer(models=found, after=after))
-
-    @api.post("/models")
-    @operation(
-        Operation(
-            "Make a model, with what it may say.",
-            body=forms.NewModel,
-            answer=answers.ModelInFull,
-            status=201,
-            errors=(400, 422),
-        )
-    )
-    def create_model() -> tuple[Said, int]:
-        new = read_body(forms.NewModel)
-        if (new.label_config is None) == (new.ontology is None):
-            raise RequestError("give either 'label_config' or 'ontology'.")
-        source = new.label_config if new.label_config is not None else new.ontology
-        client = runs.client
-        client.create_model(new.name, client.create_ontology(source, name=new.name))
-        return _model(runs, new.name), 201
-
-    @api.get("/models/<model>")
-    @operation(Operation("Show a model with its ontology.", answer=answers.ModelInFull, errors=(404,)))
-    def model(model: str) -> Said:
-        return _model(runs, model)
-
-
-def _model(runs: Runs, name: str) -> Said:
-    registry = runs.client.registry
-    row = registry.model(known(name, "model"))
-    ontology = registry.ontology(row.ontology) if row.ontology is not None else None
-    found = answers.OntologyAnswer.model_validate(ontology) if ontology is not None else None
-    return said(answers.ModelInFull(id=row.id, name=row.name, created_at=row.created_at, ontology=found))
 
 
 def _runs(api: Blueprint, runs: Runs) -> None:
@@ -91,7 +47,11 @@ def _runs(api: Blueprint, runs: Runs) -> None:
     @operation(Operation("List runs, the newest first.", query=forms.RunsPage, answer=answers.RunsAnswer))
     def list_runs() -> Said:
         page = read_query(forms.RunsPage)
-        rows = [row for row in runs.client.registry.runs(page.model) if page.after is None or row.id < page.after]
+        rows = [
+            row
+            for row in runs.client.registry.runs(page.model)
+            if (page.after is None or row.id < page.after) and page.name in (None, row.name)
+        ]
         found = [answers.RunAnswer.model_validate(row) for row in rows[: page.limit]]
         return said(answers.RunsAnswer(runs=found, after=found[-1].id if len(rows) > page.limit else None))
 
@@ -139,6 +99,11 @@ def _runs(api: Blueprint, runs: Runs) -> None:
         runs.run(run).delete()
         return "", 204
 
+    @api.post("/runs/<run>/collect")
+    @operation(Operation("Bring in what workers and the server predicted.", answer=answers.CountAnswer, errors=(404,)))
+    def collect(run: str) -> Said:
+        return said(answers.CountAnswer(data_rows=runs.run(run).collect()))
+
 
 def _run(runs: Runs, number: int) -> Said:
     return said(answers.RunAnswer.model_validate(runs.client.registry.run(number)))
@@ -151,10 +116,11 @@ def _data_rows(api: Blueprint, runs: Runs) -> None:
     )
     def dataset_rows(dataset: str) -> Said:
         page, registry = read_query(forms.Page), runs.client.registry
-        _dataset(runs, dataset)
+        total = len(_dataset(runs, dataset))
         rows = registry.data_rows(dataset, after=page.after, limit=page.limit)
         after = answers.next_after((row.id for row in rows), page.limit)
-        return said(answers.DataRowsAnswer(data_rows=[answers.data_row_answer(row) for row in rows], after=after))
+        found = [answers.data_row_answer(row) for row in rows]
+        return said(answers.DataRowsAnswer(data_rows=found, after=after, total=total))
 
     @api.get("/runs/<run>/data-rows")
     @operation(
@@ -188,6 +154,37 @@ def _data_rows(api: Blueprint, runs: Runs) -> None:
         registry.add_to_run(number, numbers)
         if chosen.split is not None:
             registry.assign_split(number, chosen.split, numbers)
+        return said(answers.CountAnswer(data_rows=len(set(numbers))))
+
+    @api.post("/runs/<run>/data-rows/find")
+    @operation(
+        Operation(
+            "Show data rows of a run by global key; those that are not in it are left out.",
+            body=forms.KeyedRows,
+            answer=answers.DataRowsAnswer,
+            errors=(400, 404),
+        )
+    )
+    def find_rows(run: str) -> Said:
+        wanted, number = read_body(forms.KeyedRows), runs.run(run).id
+        rows = runs.client.registry.in_run(number, wanted.global_keys, [])
+        return said(
+            answers.DataRowsAnswer(data_rows=[answers.data_row_answer(row) for row in rows.values()], after=None)
+        )
+
+    @api.post("/runs/<run>/data-rows/remove")
+    @operation(
+        Operation(
+            "Take data rows out of a run, with all that was said of them in it.",
+            body=forms.NamedRows,
+            answer=answers.CountAnswer,
+            errors=(400, 404),
+        )
+    )
+    def remove_rows(run: str) -> Said:
+        chosen, found, registry = read_body(forms.NamedRows), runs.run(run), runs.client.registry
+        numbers = registry.numbers_of(chosen.global_keys, chosen.data_row_ids)
+        registry.take_from_run(found.id, numbers)
         return said(answers.CountAnswer(data_rows=len(set(numbers))))
 
     @api.post("/runs/<run>/splits")

@@ -2,7 +2,7 @@
 
 ```
 POST /api/v1/datasets/{dataset}/data-rows  NDJSON of data rows -> how many
-POST /api/v1/runs/{run}/predictions        NDJSON -> 202, the import; ?name=
+POST /api/v1/runs/{run}/predictions        NDJSON -> 202, the import; ?name= &form=
 POST /api/v1/runs/{run}/labels             the same with ground truth
 GET  /api/v1/runs/{run}/imports            a page of the run's imports
 GET  /api/v1/imports/{id}                  state and progress
@@ -25,7 +25,7 @@ from prelabel.errors import NotFoundError, RequestError
 from prelabel.runs.spooling import spooling
 from prelabel.server import runs_answers as answers
 from prelabel.server import runs_forms as forms
-from prelabel.server.operations import LARGEST, Operation, operation, parsed, read_query
+from prelabel.server.operations import LARGEST, Body, Operation, operation, parsed, read_query
 from prelabel.server.runs_access import Runs, Said, said
 
 if TYPE_CHECKING:
@@ -52,11 +52,10 @@ def _data_rows(api: Blueprint, runs: Runs) -> None:
         )
     )
     def write_data_rows(dataset: str) -> Said:
-        if not dataset.isprintable() or len(dataset) > 255:
-            raise RequestError("a dataset's name has at most 255 printable signs.")
+        forms.refuse_dataset(dataset)
         client = runs.client
         with spooling(client.registry.spool_dir) as spool:
-            spool.raw(_checked(_lines()))
+            spool.raw(_checked(forms.DataRowLine, _lines()))
             total, path = spool.total, spool.path
         try:
             if not total:
@@ -143,16 +142,17 @@ def _import(runs: Runs, number: int) -> Said:
 
 def _begin(runs: Runs, run: str, kind: ImportKind) -> Said:
     """The body becomes the import's lines as it is; nothing of it is held in memory."""
-    name = read_query(forms.ImportName).name or f"{kind}-{uuid.uuid4().hex[:8]}"
+    query = read_query(forms.ImportName)
+    name = query.name or f"{kind}-{uuid.uuid4().hex[:8]}"
     found, client = runs.run(run), runs.client
     client.registry.refuse_taken(found.id, name)
     with spooling(client.registry.spool_dir) as spool:
-        spool.raw(_lines())
+        spool.raw(_lines() if query.form == "labelbox" else _checked(forms.RegionLine, _lines()))
         if not spool.total:
             raise RequestError("the body holds no rows.", hint="Send NDJSON: one JSON object a line.")
     try:
         row = client.registry.begin_import(
-            found.id, name, kind, "labelbox", source="sent over HTTP", spool=spool.path, total=spool.total
+            found.id, name, kind, query.form, source="sent over HTTP", spool=spool.path, total=spool.total
         )
     except BaseException:
         spool.path.unlink(missing_ok=True)
@@ -174,8 +174,8 @@ def _lines() -> Iterator[bytes]:
         yield line
 
 
-def _checked(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines of data rows, each of which can be read.
+def _checked(kind: type[Body], lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines, each of which can be read as what it has to be.
 
     Raises:
         RequestError: one cannot.
@@ -183,7 +183,7 @@ def _checked(lines: Iterable[bytes]) -> Iterator[bytes]:
     for place, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                parsed(forms.DataRowLine, line)
+                parsed(kind, line)
             except RequestError as error:
                 raise RequestError(f"line {place}: {error.message}", hint=error.hint) from error
         yield line

@@ -1,14 +1,15 @@
-"""What a run tells, over HTTP: items, metrics, worst rows, mistakes, comparison, check, corrections, and files.
+"""What a run tells, over HTTP: items, metrics, report, worst rows, mistakes, comparison, check, corrections.
 
 ```
 GET /api/v1/runs/{run}/items         a page of predictions or annotations; ?role= &order= &feature= &split= &after=
 GET /api/v1/runs/{run}/metrics       counts at ?confidence= and ?iou=
+GET /api/v1/runs/{run}/report        all that can be measured
 GET /api/v1/runs/{run}/worst         data rows to look at first; ?view=
 GET /api/v1/runs/{run}/mistakes      kinds of mistakes by class
 GET /api/v1/runs/{run}/compare       with ?other=
+POST /api/v1/runs/{run}/compare      {"other", "slices", ...}: in slices, too
 GET /api/v1/runs/{run}/check         whether ?condition= holds
 GET /api/v1/runs/{run}/corrections   what people did to predictions
-GET /api/v1/runs/{run}/export        a file; ?format=
 ```
 """
 
@@ -16,28 +17,19 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
 from prelabel.errors import RequestError
 from prelabel.server import runs_answers as answers
 from prelabel.server import runs_forms as forms
-from prelabel.server.operations import LARGEST, Operation, operation, read_query
+from prelabel.server.operations import LARGEST, Operation, operation, read_body, read_query
 from prelabel.server.runs_access import Runs, Said, said
 
-CHUNK = 1 << 18
-"""Bytes of a file that are sent at once."""
-FILES = {
-    "ndjson": ("application/x-ndjson", "ndjson"),
-    "labelstudio": ("application/json", "json"),
-    "coco": ("application/json", "json"),
-    "parquet": ("application/vnd.apache.parquet", "parquet"),
-}
-"""Media type and file name's ending of each export format."""
+if TYPE_CHECKING:
+    from prelabel.client_run import ModelRun
+
 NUMBERS = {
     "type": "object",
     "description": "tp, fp, fn, tn, precision, recall, f1, iou; what is undefined is null.",
@@ -67,6 +59,35 @@ METRICS = {
         },
     },
 }
+PART = {"type": ["object", "null"]}
+REPORT = {
+    "type": "object",
+    "description": "What `prelabel.runs.reports.Report` has; what does not occur in the run is null.",
+    "required": ["metrics", "refused"],
+    "properties": {
+        "metrics": METRICS,
+        "intervals": {**PART, "description": "Precision, recall and F1 with their 95 % intervals."},
+        "class_intervals": PART,
+        "curves": {**PART, "description": "By class: precision and recall over confidences, and the best F1."},
+        "calibration": PART,
+        "boxes": {**PART, "description": "COCO's average precision."},
+        "masks": PART,
+        "spans": PART,
+        "texts": PART,
+        "numbers": PART,
+        "ratings": PART,
+        "rankings": PART,
+        "datetimes": PART,
+        "questions": PART,
+        "times": PART,
+        "custom": {**PART, "description": "Imported metric rows by name, put together as they say."},
+        "refused": {
+            "type": "object",
+            "description": "Why a part is missing.",
+            "additionalProperties": {"type": "string"},
+        },
+    },
+}
 MISTAKES = {
     "type": "object",
     "description": "For each class how often each kind of `prelabel.analysis.mistakes` is there.",
@@ -81,6 +102,7 @@ COMPARED = {
             "items": {
                 "type": "object",
                 "properties": {
+                    "slice": {"type": "string", "description": "Empty: all data rows."},
                     "class": {"type": "string", "description": "Empty: all of them."},
                     "data_rows": {"type": "integer"},
                     "first": {"type": "object", "description": "The other run, with its interval."},
@@ -115,6 +137,13 @@ def _measures(api: Blueprint, runs: Runs) -> None:
         with runs.report():
             return found.metrics(at.confidence, at.iou, split=at.split).as_json()
 
+    @api.get("/runs/<run>/report")
+    @operation(_report("Show all that can be measured of a run.", forms.Thresholds, REPORT))
+    def report(run: str) -> Said:
+        at, found = read_query(forms.Thresholds), runs.run(run)
+        with runs.report():
+            return found.report(at.confidence, at.iou, split=at.split).as_json()
+
     @api.get("/runs/<run>/worst")
     @operation(_report("Show the data rows to look at first.", forms.WorstQuery, answers.WorstAnswer))
     def worst(run: str) -> Said:
@@ -127,6 +156,7 @@ def _measures(api: Blueprint, runs: Runs) -> None:
                 global_key=one.data_row.global_key,
                 place=answers.PlaceAnswer.model_validate(one.data_row.place) if one.data_row.place else None,
                 value=one.value,
+                data_row=answers.data_row_answer(one.data_row),
             )
             for one in rows
         ]
@@ -149,6 +179,25 @@ def _verdicts(api: Blueprint, runs: Runs) -> None:
         found, other = runs.run(run), runs.run(at.other)
         with runs.report():
             lines = found.compare(other, metric=at.metric, confidence=at.confidence, iou=at.iou, split=at.split)
+            return {"lines": [line.as_json() for line in lines]}
+
+    @api.post("/runs/<run>/compare")
+    @operation(
+        Operation(
+            "Compare a run with another, in slices too.",
+            body=forms.Comparison,
+            answer=COMPARED,
+            errors=(400, 404, 503),
+        )
+    )
+    def compare_slices(run: str) -> Said:
+        at = read_body(forms.Comparison)
+        found, other = runs.run(run), runs.run(at.other)
+        with runs.report():
+            slices = {name: _rows_of(found, inside, at) for name, inside in at.slices.items()}
+            lines = found.compare(
+                other, metric=at.metric, confidence=at.confidence, iou=at.iou, split=at.split, slices=slices
+            )
             return {"lines": [line.as_json() for line in lines]}
 
     @api.get("/runs/<run>/check")
@@ -179,6 +228,13 @@ def _verdicts(api: Blueprint, runs: Runs) -> None:
         return said(answers.CorrectionsAnswer(precision=at.precision, classes=classes))
 
 
+def _rows_of(run: ModelRun, inside: str | list[str], at: forms.Comparison) -> list[str]:
+    """Ids of the data rows of a slice that is given by them, by a condition or by its name."""
+    if not isinstance(inside, str):
+        return inside
+    return [row.uid for row in run.slice(inside, confidence=at.confidence, iou=at.iou)]
+
+
 def _contents(api: Blueprint, runs: Runs) -> None:
     @api.get("/runs/<run>/items")
     @operation(
@@ -195,39 +251,6 @@ def _contents(api: Blueprint, runs: Runs) -> None:
         page = found.items(at.limit, after, role=at.role, order=at.order, feature=at.feature, split=at.split)
         found_items = [answers.ItemAnswer.model_validate(item) for item in page.items]
         return said(answers.ItemsAnswer(items=found_items, after=page.after))
-
-    @api.get("/runs/<run>/export")
-    @operation(_report("Download a run as a file.", forms.ExportQuery, None, files=tuple(_media_types())))
-    def export(run: str) -> Response:
-        at, found = read_query(forms.ExportQuery), runs.run(run)
-        media_type, ending = FILES[at.format]
-        if request.method == "HEAD":
-            return Response(mimetype=media_type)
-        folder = runs.client.registry.spool_dir
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with runs.report(), tempfile.TemporaryDirectory(prefix="export-", dir=folder) as place:
-            file = Path(place) / f"run.{ending}"
-            found.export(at.format, file, splits=(at.split,) if at.split else (), role=at.role)
-            size, opened = file.stat().st_size, file.open("rb")  # the name goes, the open file stays
-        answer = Response(_chunks(opened), mimetype=media_type)
-        answer.content_length = size
-        answer.headers.set("Content-Disposition", "attachment", filename=_file_name(found.name, ending))
-        return answer
-
-
-def _media_types() -> list[str]:
-    return sorted({media_type for media_type, _ in FILES.values()})
-
-
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(CHUNK):
-            yield chunk
-
-
-def _file_name(run: str, ending: str) -> str:
-    plain = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "-_.") else "_" for sign in run)
-    return f"{plain[:100]}.{ending}"
 
 
 def _cursor(after: str, order: str) -> str:

@@ -55,6 +55,7 @@ def serve(settings: Settings) -> None:
     from prelabel.queue import JobQueue  # noqa: PLC0415
     from prelabel.runs import Ledger  # noqa: PLC0415
     from prelabel.runs.provenance import recorded  # noqa: PLC0415
+    from prelabel.successor import as_trained, following  # noqa: PLC0415
 
     if settings.model is None:
         raise SettingsError("there is no model to serve.", hint="Name one: `prelabel serve my_model.py:predict`.")
@@ -65,10 +66,14 @@ def serve(settings: Settings) -> None:
     queue.prepare()
     clients = Clients(settings, ledger, model_name(wrapper, settings))
     reader = DataReader(settings, clients.any)
-    predictor = LocalPredictor(wrapper, reader, settings)
+    predictor = LocalPredictor(as_trained(wrapper, ledger, settings), reader, settings, ledger)
     try:
         app = create_app(settings, predictor, ledger=ledger, queue=queue, label_studio=clients.of)
-        with contextlib.closing(app.extensions["prelabel"]["runs"]), recorded(ledger, predictor, settings):
+        with (
+            contextlib.closing(app.extensions["prelabel"]["runs"]),
+            recorded(ledger, predictor, settings),
+            following(predictor, ledger, settings),
+        ):
             serve_app(app, settings, listening=listening, on_drained=predictor.close)
     finally:
         reader.close()
