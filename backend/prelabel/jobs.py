@@ -211,6 +211,7 @@ def _list(context: JobContext, row: JobRow) -> None:
             ids=row.options.get("tasks") or None,
             view=row.options.get("view"),
             lacking_version=row.version if only_missing else None,
+            unlabeled=bool(row.options.get("unlabeled")),
             page=context.settings.page_tasks,
         )
         for page in _read_ahead(pages):
@@ -223,6 +224,7 @@ def _list(context: JobContext, row: JobRow) -> None:
                 replan=ids if only_missing else (),
                 as_of=missing_since,
                 again=True,
+                reuse=bool(row.options.get("reuse")),
             )
             queue.enqueue_planned(job, slices, after=ids[0] - 1, until=ids[-1], covered=covered)
             if context.stopping.is_set():
@@ -232,6 +234,8 @@ def _list(context: JobContext, row: JobRow) -> None:
                 return
         ledger.set_job_listed(job)
         queue.enqueue_planned(job, slices, covered=queue.slices(job, row.version))
+        if row.options.get("reuse"):
+            queue.wake_push(connection.instance)
 
 
 def _not_held(context: JobContext, row: JobRow, connection: Connection, page: list[Task]) -> list[Task]:
@@ -518,6 +522,25 @@ def push_failed_lately(context: JobContext, instance: str) -> bool:
 
 def _push_failure(instance: str) -> str:
     return f"prelabel:push-failed:{instance}"
+
+
+# -- training
+
+
+@_job_function
+def train_job(job: str) -> None:
+    """Train a project's model on its annotations."""
+    from prelabel.training import train  # noqa: PLC0415 (the model and all it needs)
+
+    context = _CONTEXT.get()
+    row = context.ledger.job(job)
+    if row.state not in ACTIVE_JOBS:
+        return
+    context.ledger.set_job_state(job, "running", error="")
+    with _explaining(context, row):
+        train(context, row)
+    context.ledger.set_job_listed(job)
+    context.ledger.set_job_state(job, "done", error="")
 
 
 # -- sweeping

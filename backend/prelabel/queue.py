@@ -16,6 +16,7 @@ from prelabel import embedded_redis
 from prelabel.errors import NotFoundError, QueueError, RequestError
 from prelabel.redis_queue import (
     PLAN_QUEUE,
+    Call,
     FailedCall,
     RedisQueue,
     bulk_queue,
@@ -28,8 +29,10 @@ from prelabel.redis_queue import (
     queue_names,
     slice_call,
     slices_of,
+    train_call,
 )
 from prelabel.runs.rows import config_hash
+from prelabel.runs.trainings import TRAIN_JOB
 
 if TYPE_CHECKING:
     import redis
@@ -59,12 +62,16 @@ class PredictOptions:
         replace: remove the predictions of older versions once the new ones are stored.
         tasks: ids of tasks; empty: all.
         view: id of a Data Manager view whose filter chooses the tasks.
+        unlabeled: only tasks that nobody has annotated.
+        reuse: with ``only_missing``, send again what the ledger still has of a task instead of asking the model.
     """
 
     only_missing: bool = False
     replace: bool = False
     tasks: tuple[int, ...] = ()
     view: int | None = None
+    reuse: bool = False
+    unlabeled: bool = False
 
     @classmethod
     def from_json(cls, raw: object) -> PredictOptions:
@@ -79,11 +86,13 @@ class PredictOptions:
         unknown = sorted(set(raw) - known)
         if unknown:
             raise RequestError(f"unknown option {unknown[0]!r}.", hint=f"Known are {', '.join(sorted(known))}.")
-        for name in ("only_missing", "replace"):
+        for name in ("only_missing", "replace", "reuse", "unlabeled"):
             if not isinstance(raw.get(name, False), bool):
                 raise RequestError(f"option {name} must be true or false, got {raw[name]!r}.")
         if raw.get("only_missing") and raw.get("replace"):
             raise RequestError("only_missing and replace exclude each other.", hint="Send one of the two.")
+        if raw.get("reuse") and not raw.get("only_missing"):
+            raise RequestError("reuse is for tasks that lack their prediction.", hint="Send only_missing, too.")
         tasks = raw.get("tasks") or []
         if not isinstance(tasks, list) or not all(isinstance(one, int) and not isinstance(one, bool) for one in tasks):
             raise RequestError("option tasks must be a list of task ids.", hint='Send {"tasks": [1, 2, 3]}.')
@@ -95,6 +104,8 @@ class PredictOptions:
             replace=raw.get("replace", False),
             tasks=tuple(tasks),
             view=view,
+            reuse=raw.get("reuse", False),
+            unlabeled=raw.get("unlabeled", False),
         )
 
 
@@ -103,8 +114,9 @@ class JobView:
     """A job as people and programs see it. Counts are tasks; times are seconds since 1970.
 
     ``done`` counts the tasks that the model is finished with, ``stored`` those whose prediction stands in Label Studio,
-    ``failed`` those in quarantine or refused. ``listed`` False: ``total`` still grows. ``rate`` is done tasks per
-    second, ``left_s`` the seconds until all are done at that rate; None where that cannot be said.
+    ``shadow`` those whose prediction waits until its version is shown, ``failed`` those in quarantine or refused.
+    ``listed`` False: ``total`` still grows. ``rate`` is done tasks per second, ``left_s`` the seconds until all are
+    done at that rate; None where that cannot be said.
     """
 
     id: str
@@ -127,6 +139,7 @@ class JobView:
     rate: float | None
     left_s: float | None
     options: dict[str, Any] = field(default_factory=dict)
+    shadow: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The view as the HTTP API answers it."""
@@ -236,6 +249,24 @@ class JobQueue:
         )
         self.redis.enqueue([plan_call(job)])
         return job
+
+    def submit_training(self, connection: Connection, *, version: str, reason: str) -> str:
+        """Have a project's model trained on its annotations; the job's id, of the one that is at it where one is."""
+        job, new = self.ledger.begin_training(connection, version, reason=reason)
+        if new:
+            self.redis.enqueue([train_call(job)])
+        return job
+
+    def submit_shown(self, version: str) -> list[str]:
+        """Have every connected project get the predictions of a version that is shown from now on; the jobs' ids.
+
+        What the ledger has is sent without asking the model; tasks that the version never saw wait for its workers.
+        """
+        connections = self.ledger.model_connections(version)
+        for instance in sorted({one.instance for one in connections}):
+            self.wake_push(instance)
+        lacking = PredictOptions(only_missing=True, reuse=True)
+        return [self.submit_project(one, lacking, version=version, reason="promote") for one in connections]
 
     def enqueue_planned(
         self,
@@ -355,7 +386,7 @@ class JobQueue:
 
     def _enqueue_again(self, row: JobRow) -> None:
         if not row.listed:
-            self.redis.enqueue([plan_call(row.id, plan_queue_of(row.kind, row.version))])
+            self.redis.enqueue([beginning_of(row)])
         self.enqueue_planned(row.id, queue_of(row.kind, row.version))
         self.wake_push(row.instance)
 
@@ -368,9 +399,14 @@ def queue_of(kind: str, version: str) -> str:
     return bulk_queue(version) if kind == PROJECT_JOB else predict_queue(version)
 
 
-def plan_queue_of(kind: str, version: str) -> str:
-    """The queue on which the planning of a kind of job goes: the inbox never waits behind the listing of a project."""
-    return PLAN_QUEUE if kind == PROJECT_JOB else predict_queue(version)
+def beginning_of(row: JobRow) -> Call:
+    """The call with which a job begins: its training or its planning.
+
+    Planning of what is in the inbox never waits behind the listing of a project.
+    """
+    if row.kind == TRAIN_JOB:
+        return train_call(row.id)
+    return plan_call(row.id, PLAN_QUEUE if row.kind == PROJECT_JOB else predict_queue(row.version))
 
 
 def view_of(row: JobRow, now: float) -> JobView:
@@ -402,6 +438,7 @@ def view_of(row: JobRow, now: float) -> JobView:
         rate=rate,
         left_s=left,
         options=dict(row.options),
+        shadow=row.shadow,
     )
 
 

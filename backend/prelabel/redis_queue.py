@@ -3,6 +3,7 @@
 ```
 prelabel-push                 push_job(instance)            one lane per Label Studio
 prelabel-plan                 plan_job(job), replace_job(job), sweep_job(version)
+prelabel-train                train_job(job)
 prelabel-predict-VERSION      predict_job(job, first, last) of what a person or an import waits for,
                               plan_job(job) of what came in with a request
 prelabel-bulk-VERSION         predict_job(job, first, last) of a whole project's job
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 PUSH_QUEUE = "prelabel-push"
 PLAN_QUEUE = "prelabel-plan"
+TRAIN_QUEUE = "prelabel-train"
 JOB_TIMEOUT_S = 24 * 3600
 """A function that runs longer than this is taken for hung; slices yield long before."""
 FAILURE_TTL_S = 7 * 24 * 3600
@@ -48,7 +50,7 @@ SOCKET_TIMEOUT_S = 0.5
 """Longest that one exchange with Redis may hold up a request."""
 REST_S = 3.0
 """After a failed exchange Redis is left alone for this long: requests must not wait one after the other."""
-JOB_ID = re.compile(r"(?:plan|replace)-([0-9a-zA-Z]+)-[0-9a-f]+")
+JOB_ID = re.compile(r"(?:plan|replace|train)-([0-9a-zA-Z]+)-[0-9a-f]+")
 SLICE_ID = re.compile(r"slice-([0-9a-zA-Z]+)-(\d+)-(\d+)-[0-9a-f]+")
 
 
@@ -73,6 +75,7 @@ def queue_names(*versions: str) -> list[str]:
         PUSH_QUEUE,
         *map(predict_queue, versions),
         PLAN_QUEUE,
+        TRAIN_QUEUE,
         *map(bulk_queue, versions),
     ]
 
@@ -109,6 +112,11 @@ def slice_call(job: str, first: int, last: int, queue: str, *, at_front: bool = 
 def plan_call(job: str, queue: str = PLAN_QUEUE) -> Call:
     """The call that lists a job's tasks, or plans those in its inbox."""
     return Call(queue, "plan_job", (job,), _named(f"plan-{job}"))
+
+
+def train_call(job: str) -> Call:
+    """The call that trains a project's model."""
+    return Call(TRAIN_QUEUE, "train_job", (job,), _named(f"train-{job}"))
 
 
 def replace_call(job: str) -> Call:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from prelabel.errors import PrelabelError, QueueError
 from prelabel.jobs import JobContext, finish, push_failed_lately
-from prelabel.queue import TASKS_JOB, plan_queue_of, queue_of
-from prelabel.redis_queue import plan_call, push_call, queue_names, same, slices_of
+from prelabel.predictor import answers_clicks_only
+from prelabel.queue import TASKS_JOB, beginning_of, queue_of
+from prelabel.redis_queue import push_call, queue_names, same, slices_of
 from prelabel.runs.rows import ACTIVE_JOBS, config_hash
 
 if TYPE_CHECKING:
+    from prelabel.labelstudio import LabelStudio
     from prelabel.queue import JobQueue
     from prelabel.runs import Connection, JobRow
     from prelabel.tasks import Task
@@ -26,7 +28,7 @@ logger = logging.getLogger(__name__)
 TEND_LEASE_S = 9.0
 ABANDONED_S = 60.0
 """A job of given tasks that is not wholly written down after this long has lost its submitter."""
-LEFT_ALONE = ("planned", "pending", "sending", "refused", "quarantined", "cancelled")
+LEFT_ALONE = ("planned", "pending", "shadow", "sending", "refused", "quarantined", "cancelled")
 """States in which a task that lacks its prediction is somebody else's business: on its way, or given up."""
 
 
@@ -75,14 +77,18 @@ def _tend_job(context: JobContext, row: JobRow, live: set[str], *, thorough: boo
 
 
 def _plan_again(queue: JobQueue, row: JobRow, live: set[str]) -> None:
-    call = plan_call(row.id, plan_queue_of(row.kind, row.version))
+    call = beginning_of(row)
     if not same(call, live):
         queue.redis.enqueue([call])
 
 
 def discover(context: JobContext, version: str) -> None:
-    """Plan the tasks of connected projects that lack a prediction of ``version`` and are in nobody's hands."""
-    if not context.settings.auto_predict:
+    """Plan the tasks of connected projects that lack a prediction of ``version`` and are in nobody's hands.
+
+    A hidden version, whose predictions Label Studio never has, gets the tasks that the ledger has no word of.
+    """
+    context.ledger.settle_stages(version)
+    if not context.settings.auto_predict or answers_clicks_only(context.predictor):
         return
     for connection in context.ledger.connections(context.ledger.model_of(version)):
         if not connection.connected or not connection.label_config or _gave_up(context, connection, version):
@@ -121,6 +127,13 @@ def _discover(context: JobContext, connection: Connection, version: str) -> None
 def _unknown(context: JobContext, connection: Connection, version: str) -> Iterator[list[Task]]:
     """Pages of tasks without a prediction of the version that are neither on their way nor given up."""
     label_studio = context.label_studio(connection)
+    if context.ledger.standing_of(version).hidden:
+        yield from _unseen(context, label_studio, connection, version)
+        return
+    trained = any(one.version == version for one in context.ledger.trained(connection.model))
+    if trained and context.settings.train_predict != "all":  # what else it predicts was decided after the training
+        yield from _unpredicted(context, label_studio, connection)
+        return
     pages = label_studio.tasks(connection.project, lacking_version=version, page=context.settings.page_tasks)
     active = {row.id for row in context.ledger.jobs(states=ACTIVE_JOBS, limit=10_000)}
     for page in pages:
@@ -133,6 +146,23 @@ def _unknown(context: JobContext, connection: Connection, version: str) -> Itera
                 unknown.append(task)
         if unknown:
             yield unknown
+
+
+def _unseen(
+    context: JobContext, label_studio: LabelStudio, connection: Connection, version: str
+) -> Iterator[list[Task]]:
+    """Pages of tasks that a hidden version never saw: Label Studio cannot tell which, the ledger can."""
+    for ids in label_studio.task_ids(connection.project):
+        known = context.ledger.standing(version, connection, ids)
+        if unseen := [task for task in ids if known.get(task, ("gone", None))[0] == "gone"]:
+            yield from label_studio.tasks(connection.project, ids=unseen, page=context.settings.page_tasks)
+
+
+def _unpredicted(context: JobContext, label_studio: LabelStudio, connection: Connection) -> Iterator[list[Task]]:
+    """Pages of tasks of which no version of the model has said anything."""
+    for ids in label_studio.task_ids(connection.project):
+        if unpredicted := context.ledger.unpredicted(connection, ids):
+            yield from label_studio.tasks(connection.project, ids=unpredicted, page=context.settings.page_tasks)
 
 
 def _gave_up(context: JobContext, connection: Connection, version: str) -> bool:

@@ -125,6 +125,19 @@ def test_a_view_puts_rows_in_its_order(view: str, order: list[str]) -> None:
     assert [one.row_id for one in ranked(rows(), view)] == order
 
 
+def test_true_negatives_are_choices_that_neither_side_says() -> None:
+    def choices(*names: str) -> list[Instance]:
+        return [Instance("choice", name, name, "q") for name in names]
+
+    many = {
+        "two": (choices("a"), choices("a")),
+        "none": (choices("a", "b"), choices("c")),
+        "one": (choices("a"), choices("b")),
+    }
+    assert [(one.row_id, one.value) for one in ranked(match_rows(many), "true_negatives")] == [("two", 2), ("one", 1)]
+    assert ranked(rows(), "true_negatives") == [], "what is drawn has none"
+
+
 def test_a_view_can_be_cut_off_and_an_unknown_one_is_refused() -> None:
     assert len(ranked(rows(), "low_f1", limit=2)) == 2
     with pytest.raises(RequestError, match="low_confidence"):

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shapely
 from PIL import Image
 
 from prelabel import labeling
 from prelabel.errors import DataError
+from prelabel.labelbox.assets import AssetFacts, Page
 from prelabel.metrics.instances import Instance
 from prelabel.metrics.matching import match_row
 from prelabel.metrics.reading import instances_of_regions, instances_of_rows
@@ -159,3 +161,126 @@ def test_metric_lines_say_nothing_and_unreadable_ones_are_named() -> None:
     assert instances_of_rows([line(metricName="m", metricValue=1.0)]) == []
     with pytest.raises(DataError, match=r"line 1 \(b\) cannot be read"):
         instances_of_rows([line(name="b", bbox={"top": 1})])
+
+
+# -- documents
+
+
+def page_box(unit: str, page: int = 0, scale: float = 1.0, **more: Any) -> dict[str, Any]:
+    bbox = {"left": 61.2 * scale, "top": 79.2 * scale, "width": 122.4 * scale, "height": 158.4 * scale}
+    return line(name="b", bbox=bbox, unit=unit, page=page, **more)
+
+
+LETTER = AssetFacts("document", pages=(Page(612, 792, pixels=(1224, 1584)), Page(612, 792, pixels=(1224, 1584))))
+"""Two pages of US letter: 8.5 x 11 inches."""
+SCALES = {"POINTS": 1.0, "INCHES": 1 / 72, "PIXELS": 2.0}
+
+
+def test_a_box_on_a_page_is_the_same_in_every_unit() -> None:
+    percent = line(name="b", bbox={"left": 10, "top": 10, "width": 20, "height": 20}, unit="PERCENT", page=1)
+    (expected,) = instances_of_rows([percent], facts=LETTER)
+    assert (expected.scope, expected.value) == ("1", pytest.approx((10, 10, 30, 30)))
+    for unit, scale in SCALES.items():
+        (one,) = instances_of_rows([page_box(unit, 1, scale)], facts=LETTER)
+        assert (one.scope, one.value) == ("1", pytest.approx(expected.value)), unit
+        assert summarize({"a": match_row([one], [expected])}).run.tp == 1
+
+
+def test_boxes_on_different_pages_never_match() -> None:
+    first, second = (instances_of_rows([page_box("POINTS", page)], facts=LETTER) for page in (0, 1))
+    assert summarize({"a": match_row(first, second)}).run.tp == 0
+    later = AssetFacts("document", pages=LETTER.pages, first_box_page=1)
+    assert instances_of_rows([page_box("POINTS", 1)], facts=later)[0].scope == "", "where pages begin with 1"
+
+
+def test_without_a_page_s_size_points_and_inches_are_alike_and_others_stand_apart() -> None:
+    points, inches, pixels = (instances_of_rows([page_box(unit, 2, SCALES[unit])])[0] for unit in SCALES)
+    assert (points.scope, pixels.scope) == ("2 POINTS", "2 PIXELS")
+    assert (inches.scope, inches.value) == (points.scope, pytest.approx(points.value))
+
+
+# -- turned boxes
+
+
+def turned(degrees: float, **more: Any) -> dict[str, Any]:
+    value = {"x": 40, "y": 20, "width": 20, "height": 10, "rotation": degrees, "rectanglelabels": ["b"]}
+    return {"id": "r", "type": "rectanglelabels", "from_name": "o", "original_width": 200, "original_height": 100,
+            "value": value, **more}  # fmt: skip
+
+
+def test_a_turned_box_overlaps_as_the_polygon_that_it_is() -> None:
+    """40 x 10 pixels at (80, 20), turned by a quarter: it lies left of and below its corner."""
+    (quarter,) = instances_of_regions([turned(90)])
+    around = Instance("box", "b", (70, 20, 80, 60))
+    assert match_row([quarter], [around]).pair_iou == pytest.approx([1.0])
+    (tilted,), (straight,) = instances_of_regions([turned(45)]), instances_of_regions([turned(0)])
+    corner, turn = np.array((80.0, 20.0)), np.sqrt(0.5)
+    corners = [corner + turn * np.array((x - y, x + y)) for x, y in ((0, 0), (40, 0), (40, 10), (0, 10))]
+    outline = Instance("polygon", "b", tuple(map(tuple, corners)))
+    assert match_row([tilted], [outline]).pair_iou == pytest.approx([1.0])
+    shared = shapely.intersection(shapely.Polygon(corners), shapely.box(*straight.value)).area
+    assert match_row([tilted], [straight]).pair_iou == pytest.approx([shared / (800 - shared)])
+
+
+def video(*keyframes: tuple[int, float, float], last: bool = True) -> dict[str, Any]:
+    sequence = [
+        {"frame": frame, "x": x, "y": 40, "width": 20, "height": 10, "rotation": rotation, "enabled": True}
+        for frame, x, rotation in keyframes
+    ]
+    sequence[-1]["enabled"] = not last
+    return {"id": "v", "type": "videorectangle", "from_name": "o", "value": {"sequence": sequence, "labels": ["b"]}}
+
+
+def test_a_video_s_box_turns_between_its_keyframes() -> None:
+    (one,) = instances_of_regions([video((1, 40, 0), (3, 40, 90))], size=(200, 100))
+    assert one.value == {frame: pytest.approx((80, 40, 40, 10, 45 * (frame - 1))) for frame in (1, 2, 3)}
+    (same,) = instances_of_regions([video((1, 40, 0), (2, 40, 45), (3, 40, 90))], size=(200, 100))
+    assert match_row([one], [same]).pair_iou == pytest.approx([1.0])
+
+
+def test_a_video_s_turned_boxes_overlap_frame_by_frame() -> None:
+    (turns,) = instances_of_regions([video((1, 40, 90), (2, 40, 90))], size=(200, 100))
+    (straight,) = instances_of_regions([video((1, 40, 0), (3, 40, 0))], size=(200, 100))
+    # 400 pixels in 2 frames against 400 in 3: a quarter turn about the corner leaves nothing in common
+    assert len(match_row([turns], [straight]).pair_iou) == 0
+    (beside,) = instances_of_regions([video((2, 35, 0), (3, 35, 0))], size=(200, 100))
+    # in frame 2 the turned one covers x 70 to 80 and y 40 to 80, the straight one x 70 to 110 and y 40 to 50
+    assert match_row([turns], [beside]).pair_iou == pytest.approx([100 / (800 + 800 - 100)])
+
+
+# -- masks' colours
+
+
+def png(pixels: Any, mode: str, palette: list[int] | None = None) -> bytes:
+    image = Image.fromarray(np.asarray(pixels, dtype=np.uint8), "L" if mode == "P" else mode)
+    if palette is not None:
+        image = image.convert("L")
+        image = Image.frombytes("P", image.size, image.tobytes())
+        image.putpalette(palette)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def test_instances_of_one_picture_are_told_by_their_colours_and_it_is_fetched_once() -> None:
+    composite = np.zeros((4, 6, 3), dtype=np.uint8)
+    composite[:2, :3], composite[2:, 3:] = (255, 0, 0), (0, 0, 255)
+    asked: list[str] = []
+
+    def read_image(address: str) -> bytes:
+        asked.append(address)
+        return png(composite, "RGB")
+
+    masks = [
+        line(name="m", mask={"instanceURI": "https://x/m.png", "colorRGB": color})
+        for color in ([255, 0, 0], [0, 0, 255])
+    ]
+    red, blue = instances_of_rows(masks, read_image=read_image)
+    assert asked == ["https://x/m.png"]
+    assert (red.value[:2, :3].all(), red.value.sum(), blue.value[2:, 3:].all(), blue.value.sum()) == (True, 6, True, 6)
+
+
+def test_a_palette_s_numbers_count_and_not_its_colours() -> None:
+    encoded = base64.b64encode(png([[0, 1], [1, 0]], "P", [255, 255, 255, 0, 0, 0])).decode()
+    (one,) = instances_of_rows([line(name="m", mask={"png": encoded})])
+    assert one.value.tolist() == [[False, True], [True, False]]

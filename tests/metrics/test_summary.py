@@ -132,6 +132,19 @@ def test_one_answer_of_two_questions_is_two_classes() -> None:
     assert set(summarize({"x": match_row(side, side)}).classes) == {"wet/yes", "dark/yes"}
 
 
+def test_no_two_classes_have_one_name() -> None:
+    text = Instance("text", "note", "long", "note")
+    sides = [choice("note", "note"), text, choice("b/c", "a"), choice("c", "a/b"), box("cat", 0), choice("cat")]
+    sides += [choice("b/c", "x"), choice("c", "y")]
+    rows = {"x": match_row(sides, sides)}
+    assert set(summarize(rows).classes) == {
+        "note/note (choice)", "note/note (value)", "'a'/'b/c' (choice)", "'a/b'/'c' (choice)",
+        "cat", "q/cat", "x/b/c", "y/c",
+    }  # fmt: skip
+    assert all(counts.tp == 1 for counts in summarize(rows).classes.values())
+    assert curve(rows).keys() == summarize(rows).classes.keys()
+
+
 def test_the_curve_has_what_the_summary_has_and_the_best_confidence() -> None:
     predictions = [box("a", 0, 0.9), box("a", 20, 0.8), box("a", 60, 0.3), box("a", 80, 0.2)]
     rows = {"x": match_row(predictions, [box("a", 0), box("a", 20), box("b", 90)])}

@@ -9,16 +9,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from labelbox.schema.data_row_metadata import DataRowMetadataField
 
 from prelabel import Box, Choice
 from prelabel.client import Client
 from prelabel.client_run import ModelRun
 from prelabel.errors import DataError, NotFoundError, RequestError
-from prelabel.settings import load_settings
+from prelabel.settings import Settings, load_settings
 
 DATA = Path(__file__).parent.parent / "labelbox" / "data"
 Keys = Callable[[int], list[str]]
@@ -172,6 +174,63 @@ def test_labels_bring_their_data_rows_into_the_run(client: Client, filled: Model
     assert [row.data_row.global_key for row in filled.model_run_data_rows()][-1] == "outside"
 
 
+NUL = "a\x00b"
+HALF = "a\ud800b"
+
+
+def test_what_no_database_keeps_is_one_refused_row(filled: ModelRun, tmp_path: Path) -> None:
+    metric = {"dataRow": {"globalKey": "k0"}, "metricValue": 1, "uuid": "m"}
+    note = {"dataRow": {"globalKey": "k1"}, "name": "note", "uuid": "text"}
+    rows: list[Any] = [
+        box("k0", NUL),
+        box(NUL, "key"),
+        box("k0", HALF),
+        box("k0", "name", name=NUL),
+        {**note, "answer": NUL},
+        {**note, "uuid": "literal", "answer": "a\\u0000b"},  # a backslash and letters, as people write them
+        {**metric, "metricName": NUL},
+        {**metric, "metricName": "kept"},
+        box("k1", "good"),
+    ]
+    file = tmp_path / "rows.ndjson"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    job = filled.add_predictions("labelbox", file)
+    assert job.wait_till_done().state == "FINISHED", job.error
+    assert [status.position for status in job.errors] == [0, 1, 2, 3, 4, 6]
+    assert all(status.errors[0].additional_info for status in job.errors)
+    assert uuids(filled) == {"literal", "good"}
+
+    outputs = filled.add_predictions("outputs", {"k2": [Choice("day", id=NUL)], "k3": [Choice("day")]})
+    assert outputs.wait_till_done().state == "FINISHED", outputs.error
+    assert [dict(status.data_row)["globalKey"] for status in outputs.errors] == ["k2"]
+
+
+def test_data_rows_that_no_database_keeps_are_refused_with_a_reason(client: Client) -> None:
+    for wrong in ({"global_key": NUL}, {"metadata": {"city": HALF}}, {"facts": {"text": NUL}}, {"row_data": HALF}):
+        with pytest.raises(RequestError, match="no database keeps"):
+            client.import_data_rows("rows", [{"row_data": "x", "global_key": "k", **wrong}])
+
+
+def test_metadata_may_have_either_of_labelboxs_forms(client: Client) -> None:
+    fields: list[Any] = [
+        {"name": "city", "value": "Berlin"},
+        {"schemaId": "cko8s9r5v0001h2dk9elqdidh", "value": 3},
+        {"schema_id": "cko8sbczn0002h2dkdaxb5kal", "value": datetime(2024, 5, 1, tzinfo=timezone.utc)},
+        DataRowMetadataField(name="split", value="train"),
+    ]
+    client.import_data_rows("rows", [{"row_data": "x", "global_key": "k", "metadata_fields": fields}])
+    (row,) = client.import_data_rows("rows", [])
+    assert row.metadata == {
+        "city": "Berlin",
+        "cko8s9r5v0001h2dk9elqdidh": 3,
+        "cko8sbczn0002h2dkdaxb5kal": "2024-05-01T00:00:00+00:00",
+        "split": "train",
+    }
+    for wrong in ([{"value": 1}], [{"name": "city"}], ["city"], "city"):
+        with pytest.raises(RequestError, match="metadata of data row 'k' cannot be read"):
+            client.import_data_rows("rows", [{"row_data": "x", "global_key": "k", "metadata_fields": wrong}])
+
+
 # -- what was there before
 
 
@@ -195,6 +254,46 @@ def test_labels_replace_those_that_the_data_row_had(filled: ModelRun) -> None:
     filled.upsert_labels([box("k0", "d")])
     kept = {(item.global_key, item.uuid) for item in filled.items(role="annotation").items}
     assert kept == {("k0", "d"), ("k1", "c")}
+
+
+SENTIMENT = (
+    '<View><Text name="text" value="$text"/><Choices name="mood" toName="text" choice="single">'
+    '<Choice value="good"/><Choice value="bad"/></Choices></View>'
+)
+
+
+def test_labels_that_were_deleted_in_label_studio_vanish(label_studio: Any, project: Any, settings: Settings) -> None:
+    place = project(SENTIMENT)
+    tasks = place.import_tasks([{"text": f"text {number}", "global_key": f"g{number}"} for number in range(6)])
+    api = label_studio.api
+    said = {"from_name": "mood", "to_name": "text", "type": "choices", "value": {"choices": ["good"]}}
+    made = [
+        api.post(f"/api/tasks/{task}/annotations", json={"result": [said] if number else []}).raise_for_status().json()
+        for number, task in enumerate(tasks[:5])
+    ]
+    where = {"label_studio_url": label_studio.url, "label_studio_api_key": label_studio.token}
+    given = load_settings(data_dir=settings.data_dir, database_url=str(settings.database_url), **where)
+    with Client(given) as client:
+        client.import_data_rows("own", [{"row_data": "text 5", "global_key": "g5", "media_type": "TEXT"}])
+        run = client.create_model("moods", client.create_ontology(SENTIMENT)).create_model_run("v1")
+        run.upsert_labels([{"dataRow": {"globalKey": "g5"}, "uuid": "own", "name": "mood", "answer": {"name": "bad"}}])
+        client.import_data_rows("project", project_id=place.id)  # g5 is a task there now, and keeps its own label
+
+        def labeled() -> dict[str, int]:
+            run.upsert_labels(project_id=place.id)
+            said = client.registry.said(run.id)
+            return {str(one.data_row.global_key): len(one.annotations) for one in said if one.labeled}
+
+        assert labeled() == {"g0": 0, "g1": 1, "g2": 1, "g3": 1, "g4": 1, "g5": 1}
+        for gone in (made[0], made[2]):
+            api.delete(f"/api/annotations/{gone['id']}").raise_for_status()
+        api.patch(f"/api/annotations/{made[3]['id']}", json={"was_cancelled": True}).raise_for_status()
+        api.delete(f"/api/tasks/{tasks[4]}").raise_for_status()
+        assert labeled() == {"g1": 1, "g5": 1}
+        kept = {item.global_key: item.body for item in run.items(role="annotation").items}
+        assert kept["g1"][0]["value"] == {"choices": ["good"]}
+        api.delete(f"/api/annotations/{made[1]['id']}").raise_for_status()
+        assert labeled() == {"g5": 1}, "also when nothing is left there"
 
 
 def test_pages_follow_each_other_in_every_order(filled: ModelRun) -> None:

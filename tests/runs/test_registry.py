@@ -96,7 +96,7 @@ def test_one_run_of_a_model_is_promoted(client: Client) -> None:
     first, second = model.create_model_run("v1"), model.create_model_run("v2")
     other = client.create_model("dogs").create_model_run("d1")
     for run in (first, other, second):
-        client.registry.set_stage(run.id, "promoted")
+        assert run.promote().promoted
     assert (first.stage, second.stage, other.stage) == ("candidate", "promoted", "promoted")
 
 

@@ -200,7 +200,6 @@ def test_intervals_of_rows_that_are_alike_are_those_of_all_rows() -> None:
     assert bootstrap.intervals([], [])["f1"].value is None
 
 
-@needs_nervaluate
 def test_what_is_added_page_by_page_equals_what_is_compared_at_once() -> None:
     dice = random.Random(5)
 
@@ -400,21 +399,44 @@ def test_a_run_in_which_nothing_is_labeled_has_a_report_of_nones(sqlite_client: 
         assert made.calibration is None
 
 
+def test_imported_metric_rows_are_put_together(sqlite_client: Client) -> None:
+    client = sqlite_client
+    client.import_data_rows("rows", [{"row_data": key, "global_key": key, "media_type": "IMAGE"} for key in "abc"])
+    run = client.create_model("boxes", client.create_ontology(BOXES)).create_model_run("v1")
+    run.upsert_data_rows(global_keys="abc")
+    run.assign_data_rows_to_split(split="test", global_keys="ab")
+    values = {"a": 0.2, "b": {"0.25": 0.6, "0.75": 0.1}, "c": 1.0}
+    rows: list[dict[str, Any]] = [
+        {"dataRow": {"globalKey": key}, "metricName": "quality", "metricValue": value} for key, value in values.items()
+    ]
+    counts = {"metricName": "seen", "metricValue": [3, 1, 0, 1], "aggregation": "CONFUSION_MATRIX"}
+    rows.append({"dataRow": {"globalKey": "a"}, **counts, "featureName": "cat"})
+    assert not run.add_predictions("metrics", rows).errors
+    custom = run.report().custom
+    assert custom is not None
+    assert (custom["quality"].rows, custom["quality"].value) == (3, pytest.approx(0.6))
+    assert (custom["seen"].precision, custom["seen"].features["cat"].tp) == (0.75, 3)
+    tested = run.report(split="test", confidence=0.9)
+    assert tested.custom is not None
+    assert tested.custom["quality"].value == pytest.approx(0.15)
+    assert json.loads(json.dumps(tested.as_json()))["custom"]["seen"]["features"]["cat"]["recall"] == 0.75
+
+
 def test_a_part_whose_library_is_missing_does_not_cost_the_others(
     letters: ModelRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "nervaluate", None)
+    monkeypatch.setitem(sys.modules, "jiwer", None)
+    monkeypatch.setitem(sys.modules, "nervaluate", None)  # it has a substitute
     made = letters.report()
-    assert made.spans is None
-    assert list(made.refused) == ["spans"]
-    assert "nervaluate" in made.refused["spans"]
-    assert "pip install" in made.refused["spans"]
-    assert made.texts is not None
+    assert made.texts is None
+    assert list(made.refused) == ["texts"]
+    assert "jiwer" in made.refused["texts"]
+    assert "pip install" in made.refused["texts"]
+    assert made.spans is not None
     assert made.questions is not None
     assert made.ratings is not None
 
 
-@needs_nervaluate
 def test_a_split_is_reported_alone(letters: ModelRun) -> None:
     letters.assign_data_rows_to_split(split="test", global_keys=["s0", "s3"])
     made = letters.report(split="test")

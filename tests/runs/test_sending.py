@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +19,16 @@ from prelabel import Box
 from prelabel.cli import cli
 from prelabel.client import Client
 from prelabel.client_run import ModelRun
-from prelabel.errors import LabelStudioUnavailableError, PrelabelError, RequestError
-from prelabel.settings import load_settings
+from prelabel.errors import LabelStudioUnavailableError, OverloadedError, PrelabelError, RequestError
+from prelabel.labelstudio import LabelStudio
+from prelabel.predictions import Prediction
+from prelabel.push import run_lane
+from prelabel.push.sending import Sent
+from prelabel.runs import Connection, Ledger, config_hash
+from prelabel.runs.leases import Leases
+from prelabel.runs.outbox import send_lease
+from prelabel.settings import Settings, load_settings
+from prelabel.tasks import Task
 from prelabel.testing.fake_label_studio import FakeLabelStudio, Fault
 
 SENTIMENT = (
@@ -32,6 +46,7 @@ class Studio(FakeLabelStudio):
     """A fake that also takes changes of single predictions, as the recordings show them."""
 
     changes = 0
+    after_list: Callable[[], None] = staticmethod(lambda: None)
 
     def answer(self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], body: Any) -> Any:
         number = path.rpartition("/")[2]
@@ -39,7 +54,10 @@ class Studio(FakeLabelStudio):
             self.changes += 1
             self.predictions[int(number)] |= body
             return 200, self.predictions[int(number)]
-        return super().answer(method, path, query, headers, body)
+        answered = super().answer(method, path, query, headers, body)
+        if (method, path) == ("GET", "/api/tasks"):
+            self.after_list()
+        return answered
 
     def texts(self, project: int) -> list[str]:
         """What the project's tasks show, by rising id."""
@@ -53,6 +71,59 @@ class Studio(FakeLabelStudio):
                 said = [choice for region in one["result"] for choice in region["value"]["choices"]]
                 found[self.tasks[one["task"]]["data"]["text"]].append((said, one["score"]))
         return found
+
+
+@dataclass
+class Connected:
+    """A backend of version v1 that is connected to a project, with its parts under the test's control."""
+
+    ledger: Ledger
+    connection: Connection
+    client: LabelStudio
+    settings: Settings
+
+    def tasks(self, studio: Studio) -> list[Task]:
+        return [
+            Task(id=number, data=task["data"], project=task["project"])
+            for number, task in sorted(studio.tasks.items())
+            if task["project"] == self.connection.project
+        ]
+
+    def announce(self, studio: Studio) -> None:
+        """What a webhook about new tasks does."""
+        self.ledger.plan("v1", self.connection, self.tasks(studio))
+
+    def answer_live(self, studio: Studio) -> list[bool]:
+        """Whether a person who opens the tasks would be given a prediction."""
+        config = config_hash(SENTIMENT)
+        return self.ledger.claim_live("v1", self.connection, [(one, config, self.said()) for one in self.tasks(studio)])
+
+    @staticmethod
+    def said() -> Prediction:
+        region = {"id": "r", "from_name": "sentiment", "to_name": "text", "type": "choices"}
+        return Prediction(({**region, "value": {"choices": ["Negative"]}},), 0.125, "v1")
+
+    def predict(self) -> None:
+        self.ledger.record((row, self.said()) for row in self.ledger.planned(version="v1"))
+
+    def push(self) -> None:
+        assert not run_lane(self.ledger, self.client, self.connection.instance, self.settings).busy
+
+    def predict_and_push(self) -> None:
+        self.predict()
+        self.push()
+
+    def states(self) -> dict[int, str]:
+        return self.ledger.states("v1", self.connection)
+
+
+def studio_settings(settings: Settings, studio: Studio) -> Settings:
+    return load_settings(
+        data_dir=settings.data_dir,
+        database_url=str(settings.database_url),
+        label_studio_url=studio.url,
+        label_studio_api_key=studio.token,
+    )
 
 
 @pytest.fixture
@@ -344,6 +415,143 @@ def test_after_a_failure_a_second_call_sends_what_is_missing(run: ModelRun, stud
     assert studio.stored(project) == ALL
 
 
+# -- others at work
+
+
+def test_of_two_calls_at_once_the_second_waits_and_finds_everything_there(
+    settings: Settings, client: Client, studio: Studio
+) -> None:
+    """Two clients of one registry, on SQLite and on PostgreSQL; the second begins while the first is in the import."""
+    project = studio.add_project(SENTIMENT)
+    make_run(client)
+    with Client(studio_settings(settings, studio)) as first, Client(studio_settings(settings, studio)) as second:
+        running: list[Future[Sent]] = []
+        waiting = threading.Event()
+
+        def begin_the_second() -> None:
+            if not running:
+                running.append(pool.submit(second.get_model_run("v1").send_to_project, project))
+                assert not waiting.wait(0.3), "it waits"
+                assert not running[0].done()
+
+        studio.on_import = begin_the_second
+        with ThreadPoolExecutor(1) as pool:
+            one = first.get_model_run("v1").send_to_project(project)
+            other = running[0].result()
+    assert (one.sent, one.created_tasks) == (3, 3)
+    assert (other.sent, other.created_tasks, other.skipped) == (0, 0, 3)
+    assert studio.stored(project) == ALL
+
+
+def test_of_two_processes_each_task_gets_one_prediction(sender: Client, run: ModelRun, studio: Studio) -> None:
+    project = studio.add_project(SENTIMENT)
+    order = [sys.executable, __file__, str(sender.settings.data_dir), studio.url, studio.token, str(project)]
+    both = [subprocess.Popen(order, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    sent = [int(process.communicate(timeout=60)[0]) for process in both]
+    assert sorted(sent) == [0, 3]
+    assert studio.stored(project) == ALL
+
+
+def test_who_does_not_wait_is_refused_with_a_reason(sender: Client, run: ModelRun, studio: Studio) -> None:
+    project = studio.add_project(SENTIMENT)
+    leases = Leases(sender.registry.database)
+    assert leases.acquire_lease(send_lease(studio.url, project), "another", 60)
+    with pytest.raises(OverloadedError, match=f"somebody else is sending to project {project}"):
+        run.send_to_project(project, wait_s=0)
+    assert not studio.tasks
+    other = studio.add_project(SENTIMENT)
+    assert run.send_to_project(other, wait_s=0).sent == 3, "another project is another's business"
+    leases.release_lease(send_lease(studio.url, project), "another")
+    assert run.send_to_project(project, wait_s=0).sent == 3
+
+
+@pytest.fixture
+def connected(sender: Client, run: ModelRun, studio: Studio) -> Iterator[Connected]:
+    """The run's model is connected to a project, as `/setup` writes it down."""
+    with closing(Ledger.open(sender.settings)) as ledger:
+        project = studio.add_project(SENTIMENT)
+        connection = Connection(studio.url, project, SENTIMENT, studio.token, model="sentiment")
+        connection = ledger.remember_project(connection)
+        with closing(LabelStudio(studio.url, studio.token)) as client:
+            yield Connected(ledger, connection, client, sender.settings)
+
+
+def test_beside_a_backend_of_the_same_version_a_task_gets_one_prediction(
+    run: ModelRun, studio: Studio, connected: Connected
+) -> None:
+    """The webhook announces the new tasks, a person opens one, and a worker is fast, all during the import."""
+    project = connected.connection.project
+    given: list[bool] = []
+
+    def backend() -> None:
+        studio.on_import = lambda: None
+        connected.announce(studio)
+        given.extend(connected.answer_live(studio))
+        connected.predict_and_push()
+
+    studio.on_import = backend
+    assert run.send_to_project(project).sent == 3
+    assert given == [False, False, False], "what is being sent is not given live"
+    assert studio.stored(project) == ALL
+    connected.announce(studio)
+    connected.predict_and_push()
+    assert studio.stored(project) == ALL, "the ledger knows that they have their prediction"
+    assert set(connected.states().values()) == {"stored"}
+    run.collect()
+    assert [len(said.predictions) for said in run._client.registry.said(run.id)] == [1, 1, 1, 0]
+
+
+def test_what_a_worker_has_on_its_way_is_left_to_it(run: ModelRun, studio: Studio, connected: Connected) -> None:
+    project = connected.connection.project
+    studio.add_tasks(project, [{"text": f"text {key}", "global_key": key} for key in "abc"])
+    connected.announce(studio)
+    connected.predict()
+    chunk = connected.ledger.begin_chunk(connected.ledger.waiting(studio.url)[0], 2, 2**20)
+    assert chunk is not None
+    sent = run.send_to_project(project)
+    assert (sent.sent, sent.skipped) == (1, 5), "what the worker said of the three tasks is in the run too"
+    assert studio.stored(project) == {**ALL, "text a": [], "text b": []}
+    connected.push()  # of the chunk nobody knows what became of it: it is read back, and sent
+    assert [len(said) for said in studio.stored(project).values()] == [1, 1, 1]
+
+
+def test_a_prediction_that_was_stored_after_the_look_is_seen_in_the_ledger(
+    run: ModelRun, studio: Studio, connected: Connected
+) -> None:
+    project = connected.connection.project
+    studio.add_tasks(project, [{"text": f"text {key}", "global_key": key} for key in "abc"])
+    connected.announce(studio)
+    connected.predict()
+    looks = iter((False, True))  # the first look finds the tasks, the second one what stands there
+    studio.after_list = lambda: connected.push() if next(looks, False) else None
+    sent = run.send_to_project(project)
+    assert (sent.sent, sent.skipped) == (0, 6)
+    assert [len(said) for said in studio.stored(project).values()] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("fault", ["drop", "half stored", "late", "500"])
+@pytest.mark.parametrize("goes_on", ["a second call", "a lane"])
+def test_what_a_call_left_in_doubt_beside_a_backend_is_settled(
+    run: ModelRun, studio: Studio, connected: Connected, fault: Fault, goes_on: str
+) -> None:
+    project = connected.connection.project
+    studio.faults.append(fault)
+    studio.late_s = 0.1
+    if fault == "late":
+        assert run.send_to_project(project).sent == 3
+    else:
+        with pytest.raises(LabelStudioUnavailableError):
+            run.send_to_project(project)
+        assert set(connected.states().values()) == {"sending"}
+    if goes_on == "a lane":
+        assert connected.ledger.instances_with_work() == ([] if fault == "late" else [studio.url])
+        connected.push()
+        assert connected.ledger.instances_with_work() == []
+    run.send_to_project(project)
+    assert studio.stored(project) == ALL
+    assert set(connected.states().values()) == {"stored"}
+
+
 # -- what to label next
 
 
@@ -417,5 +625,12 @@ def test_the_terminal_says_what_was_sent_and_what_comes_first(
 
 
 def test_a_strategy_that_needs_more_says_what(run: ModelRun) -> None:
-    with pytest.raises(PrelabelError, match="probability of every class"):
-        run.rank_unlabeled("margin")
+    with pytest.raises(PrelabelError, match="needs embeddings"):
+        run.rank_unlabeled("diversity")
+
+
+if __name__ == "__main__":
+    with Client(
+        load_settings(data_dir=Path(sys.argv[1]), label_studio_url=sys.argv[2], label_studio_api_key=sys.argv[3])
+    ) as one:
+        print(one.get_model_run("v1").send_to_project(int(sys.argv[4])).sent)

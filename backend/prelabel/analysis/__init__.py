@@ -8,6 +8,7 @@ from typing import Literal, get_args
 View = Literal[
     "true_positives",
     "false_positives",
+    "true_negatives",
     "false_negatives",
     "low_precision",
     "low_recall",

@@ -36,14 +36,15 @@ def answer_pairs(rows: Mapping[str, Both], kinds: Collection[str]) -> Iterator[A
         objects = {one.id for one in said if one.id and one.kind not in kinds} if scoped else set()
         groups: dict[tuple[str, str], tuple[list[Instance], list[Instance]]] = {}
         for one in ours:
-            groups.setdefault((one.question, _scope(one, there, objects)), ([], []))[0].append(one)
+            groups.setdefault((one.question, scope_of(one, there, objects)), ([], []))[0].append(one)
         for one in theirs:
             groups.setdefault((one.question, one.scope), ([], []))[1].append(one)
         for (question, scope), (predicted, annotated) in groups.items():
             yield AnswerPair(row, question, scope, tuple(predicted), tuple(annotated))
 
 
-def _scope(one: Instance, there: Mapping[str, str], objects: Collection[str]) -> str:
+def scope_of(one: Instance, there: Mapping[str, str], objects: Collection[str]) -> str:
+    """A prediction's scope in the annotations' ids: ``there`` has those of the objects that match, of ``objects``."""
     head, mark, rest = one.scope.partition("/")
     if head in there:
         return there[head] + mark + rest

@@ -28,7 +28,8 @@ class Instance:
             * ``segment``: ``(start, end)`` seconds (or values of a series' time column); ``frames``: ``(start, end)``
               frames, both inclusive;
             * ``track``: ``{frame: (x1, y1, x2, y2)}`` with every frame in which it is there (interpolated); of lines
-              the box around them, of points a box without extent;
+              the box around them, of points a box without extent; of a box that turns
+              ``{frame: (x, y, width, height, degrees)}``, as a ``rotated_box``;
             * ``choice``: the answer's name; ``text``: the string; ``number`` and ``rating``: the number; ``ranking``:
               item ids, best first; ``datetime``: the string; ``relation``: ``(source id, target id)``.
         feature: the class. For what is drawn, its label; for a ``choice``, the answer's name; for other answers, the

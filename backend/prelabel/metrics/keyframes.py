@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Box = tuple[float, float, float, float]
+Box = tuple[float, ...]
+"""``(x1, y1, x2, y2)``, or ``(x, y, width, height, degrees)`` for one that is turned about its top-left corner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keyframe:
-    """``box`` (x1, y1, x2, y2) at ``frame``; ``enabled`` False: it is there in this frame and gone after it."""
+    """``box`` at ``frame``; ``enabled`` False: it is there in this frame and gone after it."""
 
     frame: int
     box: Box
@@ -44,7 +45,7 @@ def _filled(life: Sequence[Keyframe], last: int) -> dict[int, Box]:
     return dict(zip(at.tolist(), zip(*columns, strict=True), strict=True))
 
 
-def around(points: Iterable[Sequence[float]]) -> Box:
+def around(points: Iterable[Sequence[float]]) -> tuple[float, float, float, float]:
     """The box around points ``(x, y)``."""
     xs, ys = zip(*points, strict=True)
     return (min(xs), min(ys), max(xs), max(ys))

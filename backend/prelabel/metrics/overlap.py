@@ -7,7 +7,7 @@ and the IoU of each.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ Pairs = tuple[Ints, Ints, Floats]
 BUFFER = 70.0
 """How far points and lines are grown before they are compared, in units of the image: Labelbox's reference."""
 ELLIPSE_SIDES = 128
+TURNED = 5
+"""Numbers of a track's box that turns."""
 FAMILIES: Mapping[str, str] = {
     "box": "area", "rotated_box": "area", "ellipse": "area", "polygon": "area", "mask": "area",
     "polyline": "line", "rating": "number",
@@ -183,6 +185,8 @@ def _intervals(first: Sequence[Any], second: Sequence[Any], extra: float = 0.0) 
 
 def _tracks(first: Sequence[Any], second: Sequence[Any], buffer: float) -> Pairs:
     """Sum of the intersections over sum of the unions, over all frames of either (spatio-temporal IoU)."""
+    if any(len(box) == TURNED for value in (*first, *second) for box in value.values()):
+        return _turned_tracks(first, second, buffer)
     a, b = ([_track(value, buffer) for value in side] for side in (first, second))
     totals_a, totals_b = (np.array([box_areas(boxes).sum() for _, boxes in side]) for side in (a, b))
     i, j = _all_pairs(len(a), len(b))
@@ -194,6 +198,31 @@ def _tracks(first: Sequence[Any], second: Sequence[Any], buffer: float) -> Pairs
         sides = np.maximum(np.minimum(boxes_a[:, 2:], boxes_b[:, 2:]) - corner, 0)
         shared[place] = sides.prod(axis=1).sum()
     return _overlapping(i, j, _ratio(shared, totals_a[i] + totals_b[j] - shared))
+
+
+def _turned_tracks(first: Sequence[Any], second: Sequence[Any], buffer: float) -> Pairs:
+    """The same with boxes that turn, as polygons."""
+    shapely = library("shapely")
+    a, b = ([dict(_polygons(value, buffer)) for value in side] for side in (first, second))
+    totals_a, totals_b = (np.array([shapely.area(list(one.values())).sum() for one in side]) for side in (a, b))
+    i, j = _all_pairs(len(a), len(b))
+    shared = np.zeros(len(i))
+    for place, (one, other) in enumerate(zip(i.tolist(), j.tolist(), strict=True)):
+        frames = sorted(a[one].keys() & b[other].keys())
+        ours, theirs = ([side[frame] for frame in frames] for side in (a[one], b[other]))
+        shared[place] = shapely.area(shapely.intersection(ours, theirs)).sum() if frames else 0.0
+    return _overlapping(i, j, _ratio(shared, totals_a[i] + totals_b[j] - shared))
+
+
+def _polygons(value: Mapping[int, Sequence[float]], buffer: float) -> Iterator[tuple[int, Any]]:
+    shapely = library("shapely")
+    straight = {frame: box for frame, box in value.items() if len(box) != TURNED}
+    frames, boxes = _track(straight, buffer)
+    yield from zip(frames.tolist(), shapely.box(*boxes.T), strict=True)
+    for frame, box in value.items():
+        if len(box) == TURNED:
+            x, y, width, height, degrees = box
+            yield frame, shapely.Polygon(_rotated_box(x, y, width, height, degrees))
 
 
 def _track(value: Mapping[int, Sequence[float]], buffer: float) -> tuple[Ints, Floats]:

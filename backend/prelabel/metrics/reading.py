@@ -14,12 +14,13 @@ from prelabel import masks
 from prelabel.errors import DataError
 from prelabel.labeling import LabelingConfig
 from prelabel.metrics.instances import Instance, Kind
-from prelabel.metrics.keyframes import Keyframe, around, interpolated
+from prelabel.metrics.keyframes import Box, Keyframe, around, interpolated
 from prelabel.metrics.rows import instances_of_rows
 
 __all__ = ["instances_of_regions", "instances_of_rows"]
 
 Region = Mapping[str, Any]
+Size = tuple[float, float]
 ANSWERS = frozenset(
     ("choices", "taxonomy", "rating", "number", "datetime", "textarea", "pairwise", "ranker", "chatmessage",
      "reactcode")
@@ -29,18 +30,22 @@ NO_SIZE = 100.0
 """Percent stay percent where Label Studio keeps no size (video, PDF): an overlap does not depend on the scale."""
 
 
-def instances_of_regions(result: Iterable[Region], *, config: LabelingConfig | None = None) -> list[Instance]:
+def instances_of_regions(
+    result: Iterable[Region], *, config: LabelingConfig | None = None, size: tuple[float, float] | None = None
+) -> list[Instance]:
     """All that a Label Studio ``result`` says, in its order.
 
     Percent become pixels of ``original_width`` x ``original_height``. An answer about a region has that region's id
     as its scope; pages, channels and paragraphs are scopes too (page and channel 0 are the empty scope, because Label
     Studio leaves them out as often as not). A region with several labels is several instances; one without takes its
-    control's name. Rotated video boxes are taken without their rotation.
+    control's name.
 
     Args:
         result: regions as Label Studio stores them.
         config: the labeling config; says which choices exclude each other and completes nested ones to their path.
             Without it a single choice counts as exclusive.
+        size: width and height of a video, of which Label Studio keeps none. Without it, a box that turns is taken for
+            one of a square picture.
 
     Raises:
         DataError: a region lacks what its type needs; the message names the region.
@@ -52,18 +57,18 @@ def instances_of_regions(result: Iterable[Region], *, config: LabelingConfig | N
             groups.setdefault(str(region.get("id") or f"#{index}"), []).append(region)
     found: list[Instance] = []
     for region_id, group in groups.items():
-        found += _group(region_id, group, config)
+        found += _group(region_id, group, config, size or (NO_SIZE, NO_SIZE))
     for region in regions:
         if region.get("type") == "relation":
             found += _relation(region)
     return found
 
 
-def _group(region_id: str, group: Sequence[Region], config: LabelingConfig | None) -> Iterator[Instance]:
+def _group(region_id: str, group: Sequence[Region], config: LabelingConfig | None, size: Size) -> Iterator[Instance]:
     drawn = [region for region in group if region.get("type") not in ANSWERS]
     try:
         if drawn:
-            yield from _drawn(region_id, drawn)
+            yield from _drawn(region_id, drawn, size)
         for region in group:
             if region.get("type") in ANSWERS:
                 yield from _answers(region, config, region_id, region_id if drawn else "")
@@ -84,7 +89,7 @@ class _Shape:
     scope: str = ""
 
 
-def _drawn(region_id: str, drawn: Sequence[Region]) -> Iterator[Instance]:
+def _drawn(region_id: str, drawn: Sequence[Region], size: Size) -> Iterator[Instance]:
     # Of a bare shape and its labels the shape knows its type; labels alone (text, audio) are told by their value.
     first = next((region for region in drawn if region["type"] != "labels"), drawn[0])
     holder = next((region for region in drawn if _labels(region)), first)
@@ -92,7 +97,7 @@ def _drawn(region_id: str, drawn: Sequence[Region]) -> Iterator[Instance]:
     if score is None:
         score = first["value"].get("score")
     for label in _labels(holder) or (str(first.get("from_name", "")),):
-        for shape in _shapes(first):
+        for shape in _shapes(first, size):
             yield Instance(
                 shape.kind, label, shape.value, str(holder.get("from_name", "")), shape.scope,
                 1.0 if score is None else float(score), id=region_id,
@@ -105,12 +110,12 @@ def _labels(region: Region) -> tuple[str, ...]:
     return tuple(str(label) for label in said) if isinstance(said, list) else ()
 
 
-def _shapes(region: Region) -> list[_Shape]:
+def _shapes(region: Region, size: Size) -> list[_Shape]:
     value = region["value"]
     if "ranges" in value:
         return [_Shape("frames", (int(one["start"]), int(one["end"]))) for one in value["ranges"]]
     if "sequence" in value:
-        return [_Shape("track", _track(value))]
+        return [_Shape("track", _track(value, size))]
     if "rle" in value or "imageDataURL" in value or "vertices" in value or "points" in value or "x" in value:
         return [_image(region, value)]
     return [_time_or_text(region, value)]
@@ -143,17 +148,23 @@ def _image(region: Region, value: Mapping[str, Any]) -> _Shape:  # noqa: PLR0911
     return _Shape("box", (x, y, x + w, y + h), scope)
 
 
-def _track(value: Mapping[str, Any]) -> dict[int, tuple[float, float, float, float]]:
+def _track(value: Mapping[str, Any], size: Size) -> dict[int, Box]:
+    sequence = value["sequence"]
+    turns = any(float(one.get("rotation") or 0) for one in sequence)
     return interpolated(
-        (Keyframe(int(one["frame"]), _frame_box(one), bool(one.get("enabled", True))) for one in value["sequence"]),
+        (Keyframe(int(one["frame"]), _frame_box(one, size, turns), bool(one.get("enabled", True))) for one in sequence),
         int(value["framesCount"]) if value.get("framesCount") else None,
     )
 
 
-def _frame_box(one: Mapping[str, Any]) -> tuple[float, float, float, float]:
+def _frame_box(one: Mapping[str, Any], size: Size, turns: bool) -> Box:
+    sx, sy = size[0] / 100, size[1] / 100
     if "vertices" in one:
-        return around([(point["x"], point["y"]) for point in one["vertices"]])
-    return (one["x"], one["y"], one["x"] + one["width"], one["y"] + one["height"])
+        return around([(point["x"] * sx, point["y"] * sy) for point in one["vertices"]])
+    x, y, width, height = one["x"] * sx, one["y"] * sy, one["width"] * sx, one["height"] * sy
+    if turns:
+        return (x, y, width, height, float(one.get("rotation") or 0))
+    return (x, y, x + width, y + height)
 
 
 def _time_or_text(region: Region, value: Mapping[str, Any]) -> _Shape:

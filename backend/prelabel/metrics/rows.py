@@ -6,46 +6,50 @@ milliseconds there and seconds here; frames are inclusive at both ends on both s
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from prelabel.errors import DataError
+from prelabel.labelbox.assets import POINTS_PER_INCH, AssetFacts
+from prelabel.labelbox.review_masks import of_color, read_pixels
+from prelabel.masks import Bytes
 from prelabel.metrics.instances import Instance, Kind
-from prelabel.metrics.keyframes import Keyframe, around, interpolated
+from prelabel.metrics.keyframes import Box, Keyframe, around, interpolated
 
 Body = Mapping[str, Any]
 ReadImage = Callable[[str], bytes]
-POINTS_PER_INCH = 72.0
 
 
 def instances_of_rows(
-    bodies: Iterable[Body], *, asset: str | None = None, read_image: ReadImage | None = None
+    bodies: Iterable[Body],
+    *,
+    asset: str | None = None,
+    read_image: ReadImage | None = None,
+    facts: AssetFacts | None = None,
 ) -> list[Instance]:
     """All that the NDJSON lines of one data row say, in their order; metric rows say nothing.
 
-    Boxes and points are in the asset's own unit (pixels, degrees, points of a page; inches become points). A nested
-    question's scope is the object's uuid, or the path ``question/answer`` that leads to it. A text with frames or
-    times is an interval of the question's class and, scoped to it, the text.
+    Boxes and points are in the asset's own unit (pixels, degrees). Boxes on a document's pages are in percent of the
+    page, whose index from 0 is their scope (empty for 0); where that does not follow from their unit and what is known
+    of the page, in points or pixels, and the scope says so (``"2 POINTS"``). A nested question's scope is the object's
+    uuid, or the path ``question/answer`` that leads to it. A text with frames or times is an interval of the question's
+    class and, scoped to it, the text.
 
     Args:
         bodies: lines as dicts, names in either form (``name`` or ``schemaId``).
         asset: ``"audio"``: the frames of an answer are milliseconds and become segments in seconds. Lines for audio
             and video look alike.
         read_image: gives the bytes of the image that a mask's ``instanceURI`` points at.
+        facts: the sizes of a document's pages, and the number of its first page in boxes.
 
     Raises:
         DataError: a line lacks what its kind needs, or has a mask by URL and there is no ``read_image``.
     """
     found: list[Instance] = []
+    pictures = _Pictures(read_image)
     for index, body in enumerate(bodies):
-        reader = _Reader(body, str(body.get("uuid") or f"#{index}"), asset, read_image)
+        reader = _Reader(body, str(body.get("uuid") or f"#{index}"), asset, pictures, facts or AssetFacts("document"))
         try:
             found += reader.instances()
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError) as error:
@@ -72,7 +76,8 @@ class _Reader:
     body: Body
     id: str
     asset: str | None
-    read_image: ReadImage | None
+    pictures: _Pictures
+    facts: AssetFacts
 
     def instances(self) -> list[Instance]:
         body = self.body
@@ -95,13 +100,11 @@ class _Reader:
     # --- objects
     def _object(self, body: Body, scope: str) -> Iterator[Instance]:
         plain = Instance("box", _name(body), None, _name(body), scope, _confidence(body), id=self.id)
-        if body.get("page"):
-            plain = replace(plain, scope=str(body["page"]))
         if body.get("groupKey"):
             plain = replace(plain, scope=str(body["groupKey"]))
         if "bbox" in body:
-            grow = POINTS_PER_INCH if body.get("unit") == "INCHES" else 1.0
-            yield replace(plain, value=tuple(side * grow for side in _bbox(body["bbox"])))
+            box = _bbox(body["bbox"])
+            yield self._on_page(plain, box) if "page" in body or "unit" in body else replace(plain, value=box)
         elif "polygon" in body:
             yield replace(plain, kind="polygon", value=_points(body["polygon"]))
         elif "line" in body:
@@ -109,7 +112,8 @@ class _Reader:
         elif "point" in body:
             yield replace(plain, kind="point", value=_points([body["point"]])[0])
         elif "mask" in body:
-            yield replace(plain, kind="mask", value=self._mask(body["mask"]))
+            mask = body["mask"]
+            yield replace(plain, kind="mask", value=of_color(self.pictures.of(mask, self.id), mask.get("colorRGB")))
         elif "location" in body:
             at = body["location"]
             yield replace(plain, kind="span", value=(int(at["start"]), int(at["end"]) + 1))
@@ -123,7 +127,7 @@ class _Reader:
             raise KeyError("no geometry and no answer")
 
     def _track(self, segments: Sequence[Body], plain: Instance) -> Iterator[Instance]:
-        boxes: dict[int, tuple[float, float, float, float]] = {}
+        boxes: dict[int, Box] = {}
         nested: list[Instance] = []
         for segment in segments:
             boxes.update(interpolated(Keyframe(int(one["frame"]), _frame_box(one)) for one in segment["keyframes"]))
@@ -133,31 +137,28 @@ class _Reader:
         yield replace(plain, kind="track", value=boxes)
         yield from nested
 
-    def _mask(self, mask: Body) -> NDArray[np.bool_]:
-        if "png" in mask:
-            return _pixels(base64.b64decode(mask["png"]), None)
-        if "imBytes" in mask:
-            return _pixels(base64.b64decode(mask["imBytes"]), mask["colorRGB"])
-        return _pixels(self._fetched(str(mask["instanceURI"])), mask["colorRGB"])
+    def _on_page(self, plain: Instance, box: tuple[float, float, float, float]) -> Instance:
+        index, unit = (
+            int(self.body.get("page") or 0) - self.facts.first_box_page,
+            str(self.body.get("unit") or "PIXELS"),
+        )
+        scope = str(index) if index else ""
+        plane = self.facts.page_plane(index, unit) if index >= 0 else None
+        if plane is not None:
+            return replace(plain, scope=scope, value=(*plane.percent(*box[:2]), *plane.percent(*box[2:])))
+        grow = POINTS_PER_INCH if unit == "INCHES" else 1.0
+        scope = f"{scope} {'POINTS' if unit == 'INCHES' else unit}".strip()
+        return replace(plain, scope=scope, value=tuple(side * grow for side in box))
 
     def _video_masks(self, said: Body) -> Iterator[Instance]:
         group = f"{self.body['groupKey']} " if self.body.get("groupKey") else ""
         for frame in said["frames"]:
-            inline = frame.get("imBytes")
-            data = base64.b64decode(inline) if inline else self._fetched(str(frame["instanceURI"]))
+            pixels = self.pictures.of(frame, self.id)
             for one in said["instances"]:
-                inside = _pixels(data, one["colorRGB"])
+                inside = of_color(pixels, one["colorRGB"])
                 if inside.any():
                     scope = f"{group}frame {frame['index']}"
                     yield Instance("mask", _name(one), inside, _name(one), scope, id=f"{self.id}/{frame['index']}")
-
-    def _fetched(self, url: str) -> bytes:
-        if self.read_image is None:
-            raise DataError(
-                f"the pixels of mask {self.id!r} are at {url!r}, which nobody may read.",
-                hint="Give read_image=..., a function from URL to the image's bytes.",
-            )
-        return self.read_image(url)
 
     # --- questions
     def _question(self, node: Body, scope: str, otherwise: float = 1.0) -> Iterator[Instance]:
@@ -241,16 +242,26 @@ def _frame_box(keyframe: Body) -> tuple[float, float, float, float]:
     return around(_points(keyframe["line"] if "line" in keyframe else [keyframe["point"]]))
 
 
-def _pixels(data: bytes, color: Sequence[int] | None) -> NDArray[np.bool_]:
-    """Pixels of one colour; without a colour all that are not 0."""
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 (imported by those who read masks)
+class _Pictures:
+    """Pixels of masks' pictures; several masks in a row that share one decode it once."""
 
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            if color is None:
-                inside: NDArray[np.bool_] = np.asarray(image.convert("L")) != 0
-            else:
-                inside = (np.asarray(image.convert("RGB")) == np.asarray(color)).all(axis=2)
-            return inside
-    except (UnidentifiedImageError, binascii.Error) as error:
-        raise ValueError("the mask is no image") from error
+    def __init__(self, read_image: ReadImage | None) -> None:
+        self._read_image = read_image
+        self._last: tuple[str, Bytes] | None = None
+
+    def of(self, holder: Body, mask: str) -> Bytes:
+        """[height, width] or [height, width, 3] of what ``png``, ``imBytes`` or ``instanceURI`` say."""
+        address = "" if holder.get("png") or holder.get("imBytes") else str(holder["instanceURI"])
+        if not address:
+            return read_pixels(holder, {})
+        if self._last is None or self._last[0] != address:
+            self._last = address, read_pixels(holder, {address: self._fetched(address, mask)})
+        return self._last[1]
+
+    def _fetched(self, address: str, mask: str) -> bytes:
+        if self._read_image is None:
+            raise DataError(
+                f"the pixels of mask {mask!r} are at {address!r}, which nobody may read.",
+                hint="Give read_image=..., a function from URL to the image's bytes.",
+            )
+        return self._read_image(address)

@@ -1,13 +1,15 @@
-"""Spans of text: strict, exact, partial and by type (nervaluate), and how far the boundaries are off."""
+"""Spans of text: strict, exact, partial and by type (SemEval-2013), and how far the boundaries are off."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from prelabel.errors import SettingsError
+from prelabel.metrics import semeval
 from prelabel.metrics.counting import ratio
 from prelabel.metrics.libraries import library
 from prelabel.metrics.matches import one_to_one
@@ -64,6 +66,9 @@ class SpanScore:
             "correct": self.correct, "incorrect": self.incorrect, "partial": self.partial, "missed": self.missed,
             "spurious": self.spurious, "precision": self.precision, "recall": self.recall, "f1": self.f1,
         }  # fmt: skip
+
+
+NOTHING = SpanScore(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,22 +139,35 @@ class SpanScores:
 def span_scores(rows: Mapping[str, Both], *, confidence: float = 0.5) -> SpanScores:
     """Scores of all spans; each scope of a data row (a message, a paragraph) is a document.
 
+    Spans without characters take no part. It is nervaluate that counts, or where it is not installed
+    `prelabel.metrics.semeval`; the numbers are the same.
+
     Args:
         confidence: predictions below are ignored.
-
-    Raises:
-        SettingsError: nervaluate is not installed.
     """
     documents: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {}
     for row, both in rows.items():
         for side, instances in enumerate(both):
             for one in instances:
-                if one.kind == "span" and (side or one.confidence >= confidence):
+                if one.kind == "span" and one.value[0] < one.value[1] and (side or one.confidence >= confidence):
                     documents.setdefault((row, one.scope), ([], []))[side].append(one)
     features = sorted({one.feature for both in documents.values() for side in both for one in side})
-    nothing = SpanScore(0, 0, 0, 0, 0)
     if not features:
-        return SpanScores(dict.fromkeys(SCHEMES, nothing), {}, _boundaries(documents))
+        return SpanScores(dict.fromkeys(SCHEMES, NOTHING), {}, _boundaries(documents))
+    try:
+        nervaluate = library("nervaluate")
+    except SettingsError:
+        scores = _counted(documents, features)
+    else:
+        scores = _evaluated(nervaluate, documents, features)
+    return SpanScores(scores.pop(""), scores, _boundaries(documents))
+
+
+Documents = Mapping[tuple[str, str], tuple[list[Any], list[Any]]]
+
+
+def _evaluated(nervaluate: Any, documents: Documents, features: Sequence[str]) -> dict[str, dict[Scheme, SpanScore]]:
+    """By feature; the empty one is all."""
     # nervaluate takes ends as inclusive, and its list of documents must not begin with an empty one.
     true, said = (
         [
@@ -158,27 +176,37 @@ def span_scores(rows: Mapping[str, Both], *, confidence: float = 0.5) -> SpanSco
         ]
         for side in (1, 0)
     )
-    made = library("nervaluate").Evaluator(true, said, tags=features, loader="dict").evaluate()
-    return SpanScores(
-        {scheme: _score(made["overall"][name], scheme) for scheme, name in SCHEMES.items()},
-        {
-            feature: {scheme: _score(made["entities"][feature][name], scheme) for scheme, name in SCHEMES.items()}
-            for feature in features
-        },
-        _boundaries(documents),
-    )
+    made = nervaluate.Evaluator(true, said, tags=list(features), loader="dict").evaluate()
+    parts = {"": made["overall"]} | {feature: made["entities"][feature] for feature in features}
+    return {
+        feature: {scheme: _score(vars(part[name]), scheme) for scheme, name in SCHEMES.items()}
+        for feature, part in parts.items()
+    }
+
+
+def _counted(documents: Documents, features: Sequence[str]) -> dict[str, dict[Scheme, SpanScore]]:
+    """As `_evaluated`."""
+    found: dict[str, dict[Scheme, SpanScore]] = {
+        feature: dict.fromkeys(SCHEMES, NOTHING) for feature in ("", *features)
+    }
+    for both in documents.values():
+        sides = [[semeval.Entity(one.value[0], one.value[1], one.feature) for one in side] for side in both]
+        for feature in ("", *{one.label for side in sides for one in side}):
+            said, there = ([one for one in side if feature in {"", one.label}] for side in sides)
+            for scheme in SCHEMES:
+                found[feature][scheme] += _score(semeval.count(said, there, scheme), scheme)
+    return found
 
 
 def _sum(first: Mapping[Scheme, SpanScore], second: Mapping[Scheme, SpanScore]) -> dict[Scheme, SpanScore]:
-    nothing = SpanScore(0, 0, 0, 0, 0)
-    return {scheme: first.get(scheme, nothing) + second.get(scheme, nothing) for scheme in SCHEMES}
+    return {scheme: first.get(scheme, NOTHING) + second.get(scheme, NOTHING) for scheme in SCHEMES}
 
 
-def _score(result: Any, scheme: Scheme) -> SpanScore:
-    score = SpanScore(
-        int(result.correct), int(result.incorrect), int(result.partial), int(result.missed), int(result.spurious)
+def _score(counts: Mapping[Any, Any], scheme: Scheme) -> SpanScore:
+    correct, incorrect, partial, missed, spurious = (
+        int(counts[name]) for name in ("correct", "incorrect", "partial", "missed", "spurious")
     )
-    return replace(score, half=scheme in {"partial", "type"})
+    return SpanScore(correct, incorrect, partial, missed, spurious, scheme in {"partial", "type"})
 
 
 def _boundaries(documents: Mapping[tuple[str, str], tuple[list[Any], list[Any]]]) -> Boundaries:

@@ -29,6 +29,16 @@ class Average:
     recall: float | None
     f1: float | None
 
+    @classmethod
+    def over(cls, parts: Iterable[Counts]) -> Average:
+        """The mean over these."""
+        some = list(parts)
+        return cls(
+            _mean([part.precision for part in some]),
+            _mean([part.recall for part in some]),
+            _mean([part.f1 for part in some]),
+        )
+
     def as_json(self) -> dict[str, float | None]:
         """The three numbers."""
         return {"precision": self.precision, "recall": self.recall, "f1": self.f1}
@@ -48,7 +58,7 @@ class ConfusionCell:
 class Summary:
     """Everything at one confidence and one IoU threshold.
 
-    Classes are named by their feature; by ``question/feature`` where one feature belongs to several questions.
+    What classes are called: see `class_names`.
     """
 
     confidence: float
@@ -89,12 +99,7 @@ class Summary:
     @cached_property
     def macro(self) -> Average:
         """The mean over classes."""
-        parts = self.classes.values()
-        return Average(
-            _mean([part.precision for part in parts]),
-            _mean([part.recall for part in parts]),
-            _mean([part.f1 for part in parts]),
-        )
+        return Average.over(self.classes.values())
 
     @cached_property
     def rows(self) -> dict[str, Counts]:
@@ -176,12 +181,27 @@ def summarize(rows: Rows, confidence: float = 0.5, iou: float = 0.5, *, all_rows
 
 
 def class_names(classes: Sequence[ClassKey]) -> tuple[str, ...]:
-    """What each class is called, without two of one name."""
-    often = Counter(key.feature for key in classes)
-    return tuple(
-        key.feature if often[key.feature] == 1 or not key.question else f"{key.question}/{key.feature}"
-        for key in classes
-    )
+    """What each class is called: its feature; where others are called so too, ``question/feature``, and if need be
+    with what it is, as in ``note/note (choice)``. No two have one name."""
+    levels = [0] * len(classes)
+    while True:
+        names = tuple(_called(key, level) for key, level in zip(classes, levels, strict=True))
+        often = Counter(names)
+        shared = [place for place, name in enumerate(names) if often[name] > 1 and levels[place] < MOST_EXACT]
+        if not shared:
+            return names
+        for place in shared:
+            levels[place] += 1
+
+
+MOST_EXACT = 3
+
+
+def _called(key: ClassKey, level: int) -> str:
+    if level == MOST_EXACT:
+        return f"{key.question!r}/{key.feature!r} ({key.sort})"
+    name = f"{key.question}/{key.feature}" if level and key.question else key.feature
+    return f"{name} ({key.sort})" if level > 1 else name
 
 
 # --- over thresholds

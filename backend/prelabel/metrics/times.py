@@ -8,10 +8,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from prelabel.metrics.answers import scope_of
 from prelabel.metrics.counting import ratio
 from prelabel.metrics.instances import Instance
 from prelabel.metrics.matches import one_to_one
-from prelabel.metrics.matching import Both
+from prelabel.metrics.matching import Both, align
 from prelabel.metrics.overlap import iou_pairs
 
 TimeKind = Literal["segment", "frames", "track"]
@@ -80,11 +81,14 @@ class TimeTally:
     def add(self, rows: Mapping[str, Both], *, confidence: float = 0.5, iou: float = 0.5) -> None:
         """Take the instances of these data rows."""
         for both in rows.values():
+            there = align(*both) if any(one.kind == self.kind and one.scope for one in both[0]) else {}
+            objects = {one.id for one in both[0] if one.id}
             groups: dict[tuple[str, str], tuple[list[Instance], list[Instance]]] = {}
             for side, instances in enumerate(both):
                 for one in instances:
                     if one.kind == self.kind and (side or one.confidence >= confidence):
-                        groups.setdefault((one.feature, one.scope), ([], []))[side].append(one)
+                        scope = one.scope if side else scope_of(one, there, objects)
+                        groups.setdefault((one.feature, scope), ([], []))[side].append(one)
             for (feature, _), (ours, theirs) in groups.items():
                 sums = self.sums.setdefault(feature, [0.0] * 7)
                 for place, value in enumerate(_compared(ours, theirs, iou)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ from prelabel.labelbox.review import to_regions
 from prelabel.labeling import LabelingConfig
 from prelabel.predictions import score_of
 from prelabel.runs.configs import asset_of
-from prelabel.runs.exports import row_of
-from prelabel.runs.facts import asset_facts
+from prelabel.runs.facts import asset_facts, row_of
 from prelabel.runs.held import DataRow, Item
 from prelabel.runs.items import Said
+from prelabel.runs.said_instances import Instances
 from prelabel.settings import ScorePolicy
 
 
@@ -43,6 +44,7 @@ class Drafting:
         ontology: the model's, which names what Labelbox's rows have.
         policy: how regions' scores become the prediction's score.
         confidence: items below it are left out; those that state no confidence are kept.
+        instances: gives the pictures of masks.
     """
 
     version: str
@@ -50,6 +52,7 @@ class Drafting:
     ontology: Ontology
     policy: ScorePolicy
     confidence: float
+    instances: Instances
 
     def of(self, said: Said) -> Draft:
         """The prediction for a data row. A model that said nothing of it says so: an empty result."""
@@ -70,10 +73,11 @@ class Drafting:
         found, dropped = _joined(regions)
         rows = [row_of(item) for item in items if item.form == "labelbox"]
         if rows:
-            facts = asset_facts(row, asset_of(self.config) or "image")
+            pictures = self.instances.pictures_of(items)
+            facts = dataclasses.replace(asset_facts(row, asset_of(self.config) or "image"), images=pictures)
             conversion = to_regions(rows, self.ontology, self.config, facts)
             found += conversion.result
-            dropped += conversion.dropped
+            dropped += map(pictures.explained, conversion.dropped)
         return found, dropped
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from prelabel.errors import (
     LabelStudioAuthError,
@@ -21,15 +18,13 @@ from prelabel.errors import (
 )
 from prelabel.labelstudio import LabelStudio
 from prelabel.push.explaining import explain
+from prelabel.push.leasing import LEASE_S, RENEW_S, leased
 from prelabel.push.settling import Findings, Older, delete_surplus, look, older
 from prelabel.runs import Chunk, Ledger, Waiting
 from prelabel.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 12.0
-"""A lane that does not renew its lease for so long is dead, and another may begin."""
-RENEW_S = 3.0
 IDLE_S = 0.05
 """Pause between two looks into the ledger."""
 CHUNK_BYTES = 32 * 2**20
@@ -398,36 +393,13 @@ def _body(chunk: Chunk) -> bytes:
     return ("[" + ",".join(f'{{"task":{row.task},{row.payload[1:]}' for row in chunk.rows) + "]").encode()
 
 
-@contextmanager
-def _lease(ledger: Ledger, name: str, stopping: Callable[[], bool]) -> Iterator[threading.Event | None]:
-    """The lease, renewed by a thread, as the event that it was lost; None when another lane holds it and is alive."""
-    owner = uuid.uuid4().hex
-    held = ledger.acquire_lease(name, owner, LEASE_S)
-    first = ledger.lease_until(name)
-    while not held and not stopping() and ledger.lease_until(name) in (first, None):  # not renewed: alive or dead?
-        time.sleep(IDLE_S)
-        held = ledger.acquire_lease(name, owner, LEASE_S)
-    if not held:
-        yield None
-        return
-    done, lost = threading.Event(), threading.Event()
+def _lease(ledger: Ledger, name: str, stopping: Callable[[], bool]) -> AbstractContextManager[threading.Event | None]:
+    """The lease as the event that it was lost; None when another lane holds it and renews it, so is alive."""
+    first: list[float | None] = []
 
-    def renew() -> None:
-        try:
-            if not ledger.acquire_lease(name, owner, LEASE_S):
-                lost.set()
-        except SQLAlchemyError as error:  # the database is away or busy; the next renewal may be in time
-            log.warning("the push lease could not be renewed: %s", error)
+    def unsure() -> bool:
+        until = ledger.lease_until(name)
+        first.append(until)
+        return not stopping() and until in {first[0], None}
 
-    def keep() -> None:
-        while not done.wait(RENEW_S):
-            renew()
-
-    keeper = threading.Thread(target=keep, name="push-lease", daemon=True)
-    keeper.start()
-    try:
-        yield lost
-    finally:
-        done.set()
-        keeper.join()
-        ledger.release_lease(name, owner)
+    return leased(ledger, name, unsure, lease_s=LEASE_S, renew_s=RENEW_S, idle_s=IDLE_S)

@@ -18,6 +18,7 @@ from prelabel.errors import (
 from prelabel.labeling import LabelingConfig
 from prelabel.labeling.elements import ObjectTag
 from prelabel.labelstudio import LabelStudio, StoredPrediction
+from prelabel.runs.configs import shows
 from prelabel.runs.datarows import DataRows
 from prelabel.runs.held import DataRow
 from prelabel.runs.labels import global_key
@@ -91,7 +92,10 @@ class ProjectTasks:
         for row in rows:
             data = self._data(row)
             wrong = [said for tag in self.config.objects.values() if tag.field and (said := _unfit(tag, data))]
-            if wrong:
+            other = self._other_kind(row, data)
+            if other:
+                refused[row.id] = other
+            elif wrong:
                 refused[row.id] = "; ".join(wrong)
             else:
                 ready.append((row, json.dumps({"data": data}, ensure_ascii=False)))
@@ -100,6 +104,12 @@ class ProjectTasks:
             self._import(chunk, made, refused)
         self._remember(made)
         return made, refused
+
+    def content(self, row: DataRow) -> Mapping[str, Any]:
+        """What a row's task in this project has as its data, as far as is known without asking for it."""
+        if self._is_here(row) and isinstance(row.row_data, Mapping):
+            return row.row_data
+        return self._data(row) if self.task_field or self.config.objects else {}
 
     def _import(self, chunk: Sequence[tuple[DataRow, str]], made: dict[int, int], refused: dict[int, str]) -> None:
         body = "[" + ",".join(text for _, text in chunk) + "]"
@@ -150,6 +160,16 @@ class ProjectTasks:
                     if task.id is not None:
                         self._named.update(dict.fromkeys(_names_in(task.data), task.id))
         return self._named
+
+    def _other_kind(self, row: DataRow, data: Mapping[str, Any]) -> str:
+        """Why a task would show nothing of a row, by its media type; empty where it may show it.
+
+        Data whose fields somebody named for this labeling config is believed.
+        """
+        shown = [tag for tag in self.config.objects.values() if tag.field and tag.value(data) is row.row_data]
+        if not shown or any(shows(tag.tag, row.media_type) for tag in shown):
+            return ""
+        return f"its media type is {row.media_type}, which the labeling config's {shown[0].tag} does not show"
 
     def _data(self, row: DataRow) -> dict[str, Any]:
         if isinstance(row.row_data, Mapping) and (row.place is not None or row.media_type != "geospatial"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from prelabel.push.claiming import Claims
 from prelabel.push.drafting import Draft, Drafting
 from prelabel.push.new_tasks import ProjectTasks
-from prelabel.push.storing import store
+from prelabel.push.storing import Stored, store
 from prelabel.runs.items import Said
 from prelabel.runs.rows import Chunk, ChunkRow, Connection
 from prelabel.settings import Settings
@@ -22,9 +23,10 @@ class Sent:
 
     Attributes:
         sent: those with a prediction that Label Studio did not have before.
-        skipped: those whose task has a prediction of this version already.
+        skipped: those whose task has a prediction of this version already, or gets it from a worker just now.
         created_tasks: tasks that were made.
-        refused: those whose prediction (or task) could not be made or was left out by Label Studio.
+        refused: those whose prediction (or task) could not be made or was left out by Label Studio; those of
+            a media type that the labeling config does not show get no task.
         reasons: why, and what was dropped of predictions that were sent; the first 100.
         dropped: parts of predictions (of all, sent or not) that have no counterpart in the labeling config.
         unsure: those of which nothing reaches the confidence; they have a task and no prediction.
@@ -45,6 +47,7 @@ class Batches:
 
     settings: Settings
     tasks: ProjectTasks
+    claims: Claims
     drafting: Drafting
     label_config: str
     only_missing: bool
@@ -54,11 +57,13 @@ class Batches:
     def take(self, batch: Sequence[Said]) -> None:
         """Find or make the tasks of these data rows, and send what is missing there."""
         rows = {said.data_row.id: said.data_row for said in batch}
+        looked = self.tasks.registry.now()
         found = self.tasks.find(list(rows.values()))
         made, unmade = self.tasks.make([row for number, row in rows.items() if number not in found.tasks])
         self._count("created_tasks", len(made))
         self._refuse(batch, unmade)
         at = found.tasks | made
+        self.drafting.instances.fetch(item for said in batch for item in said.predictions)
         ready: list[ChunkRow] = []
         before: dict[int, frozenset[int]] = {}
         taken: set[int] = set()  # two data rows can be one task: collected from the ledger, and imported by key
@@ -78,16 +83,16 @@ class Batches:
                 taken.add(task)
                 ready.append(ChunkRow(said.data_row.id, task, draft.payload, verify=False))
                 before |= {task: standing} if standing else {}
-        self._send(batch, ready, before)
-
-    def _send(self, batch: Sequence[Said], ready: Sequence[ChunkRow], before: Mapping[int, frozenset[int]]) -> None:
-        if not ready:
-            return
-        there = Connection(self.tasks.instance, self.tasks.project, self.label_config)
-        chunk = Chunk(0, there, self.drafting.version, 0.0, tuple(ready))
-        done = store(self.tasks.label_studio, self.settings, self.label_config, chunk, before)
-        self._count("sent", len(done.stored))
-        self._refuse(batch, done.refused)
+        claimed = self.claims.take(ready, {one.task: self.tasks.content(rows[one.id]) for one in ready}, before, looked)
+        self._count("skipped", len(ready) - len(claimed.rows))
+        if claimed.rows:
+            there = Connection(self.tasks.instance, self.tasks.project, self.label_config)
+            chunk = Chunk(0, there, self.drafting.version, 0.0, claimed.rows)
+            done = Stored()
+            with claimed.sending(done):
+                store(self.tasks.label_studio, self.settings, self.label_config, chunk, before, done)
+            self._count("sent", len(done.stored))
+            self._refuse(batch, done.refused)
 
     def _drop(self, said: Said, draft: Draft) -> None:
         self._count("dropped", len(draft.dropped))

@@ -38,7 +38,9 @@ class Stored:
     refused: dict[int, str] = field(default_factory=dict)
 
 
-def store(label_studio: LabelStudio, settings: Settings, label_config: str, chunk: Chunk, before: Older) -> Stored:
+def store(  # noqa: PLR0917 (whom, how, what, and where the result goes)
+    label_studio: LabelStudio, settings: Settings, label_config: str, chunk: Chunk, before: Older, result: Stored
+) -> None:
     """Store predictions, no more than `ROWS` in a call.
 
     Args:
@@ -47,15 +49,15 @@ def store(label_studio: LabelStudio, settings: Settings, label_config: str, chun
         label_config: the project's, for the reasons of what Label Studio leaves out.
         chunk: names project and version; its tasks have no prediction of the version but those of ``before``.
         before: ids of predictions by task that go when the new one stands.
+        result: gets what is known, also where this ends with an error.
 
     Raises:
         LabelStudioUnavailableError: Label Studio did not answer, and part of the predictions is not there.
         LabelStudioError: Label Studio refuses for a reason that is not the predictions'.
     """
-    storing = _Storing(label_studio, settings, label_config, before)
+    storing = _Storing(label_studio, settings, label_config, before, result)
     for rows in _parts(chunk.rows, min(ROWS, settings.push_chunk)):
         storing.send(replace(chunk, rows=tuple(rows)))
-    return storing.result
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class _Storing:
     settings: Settings
     label_config: str
     before: Older
-    result: Stored = field(default_factory=Stored)
+    result: Stored
 
     def send(self, chunk: Chunk) -> None:
         body = "[" + ",".join(f'{{"task":{row.task},{row.payload[1:]}' for row in chunk.rows) + "]"

@@ -73,12 +73,14 @@ class Collecting(Imports):
         self.put_into_run(db, run, {numbers[row.id] for row in rows if row.id in numbers and row.state != "gone"})
         seen = self._collected(db, run, list(set(numbers.values())))
         fresh = [row for row in rows if row.id in numbers and (seen.get(numbers[row.id]) or -1.0) < row.updated_at]
+        # what was never collected has nothing to take back; what a run was imported with stays its own
+        fresh = [row for row in fresh if row.state != "gone" or seen.get(numbers[row.id]) is not None]
         standing = self.bodies(db, run, "prediction", {numbers[row.id] for row in fresh})
         items: list[NewItem] = []
         changed: set[int] = set()
         for row in fresh:
             number = numbers[row.id]
-            said = [] if row.state == "gone" else items_of_regions(json.loads(row.payload)["result"], number)
+            said = [] if row.state == "gone" else _items(row.payload, number)
             if number not in seen or seen[number] is None or {i.uuid: i.body for i in said} != standing.get(number, {}):
                 changed.add(number)
                 items += said
@@ -128,3 +130,8 @@ class Collecting(Imports):
                 update(run_data_rows).where(ours).values(collected_at=bindparam("b_at")),
                 [{"b_row": number, "b_at": at} for number, at in sorted(times.items())],
             )
+
+
+def _items(payload: str, number: int) -> list[NewItem]:
+    entry = json.loads(payload)
+    return items_of_regions(entry["result"], number, entry.get("distributions"))

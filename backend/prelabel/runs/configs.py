@@ -21,6 +21,14 @@ TAG_ASSETS: Mapping[str, str] = {
     "Pdf": "document",
 }
 """What an object tag shows, as kinds of data rows."""
+ALSO_SHOWN: Mapping[str, frozenset[str]] = {
+    "Image": frozenset({"document", "geospatial", "dicom"}),
+    "Text": frozenset({"llm"}),
+    "HyperText": frozenset({"text", "llm"}),
+    "Video": frozenset({"audio"}),
+    "Paragraphs": frozenset({"llm"}),
+}
+"""What else people let it show: pages and slices as pictures, text as markup, sounds in the player of videos."""
 
 
 class Configs:
@@ -42,6 +50,11 @@ class Configs:
         if asset not in self._made:
             self._made[asset] = parse(to_label_config(self.ontology, cast("Asset", asset)))
         return self._made[asset]
+
+
+def shows(tag: str, asset: str) -> bool:
+    """Whether an object tag can show data rows of a kind; True where that is not known."""
+    return not asset or tag not in TAG_ASSETS or asset in {TAG_ASSETS[tag], *ALSO_SHOWN.get(tag, ())}
 
 
 def asset_of(config: LabelingConfig) -> str:

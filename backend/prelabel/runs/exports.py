@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, Literal
 
-from prelabel.errors import RequestError
+from prelabel.errors import DataError, RequestError
 from prelabel.labelbox.review import to_regions, to_rows
-from prelabel.labelbox.rows import DataRowRef, Kind, Row
+from prelabel.labelbox.rows import DataRowRef
 from prelabel.runs.configs import Configs
 from prelabel.runs.exports_coco import write_coco
 from prelabel.runs.exports_parquet import write_parquet
-from prelabel.runs.facts import asset_facts
+from prelabel.runs.facts import asset_facts, row_of
 from prelabel.runs.held import DataRow, Item, Role, RunRow, Split
 from prelabel.runs.items import Said
 from prelabel.runs.scores import Instances, Scores
@@ -36,6 +37,7 @@ def export_run(
     Raises:
         RequestError: there is no such format, or a conversion is needed and the run's model has no ontology.
         SettingsError: the format's library is not installed.
+        DataError: ``path`` cannot be written.
     """
     writers: Mapping[str, Callable[[Path], int]] = {
         "ndjson": lambda file: _ndjson(registry, run, file, splits, role),
@@ -50,6 +52,9 @@ def export_run(
     try:
         count = writers[format](draft)
         draft.replace(target)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise DataError(f"{target} cannot be written: {error.strerror}.", hint="Give another file.") from error
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
@@ -57,7 +62,7 @@ def export_run(
 
 
 def _instances(registry: Scores, run: RunRow) -> Instances:
-    return Instances(registry.ontology_of_run(run.id))
+    return registry.instances_of_run(run.id)
 
 
 class Converter:
@@ -67,6 +72,7 @@ class Converter:
         self._registry = registry
         self._run = run
         self._configs: Configs | None = None
+        self.instances = registry.instances_of_run(run)
 
     @property
     def configs(self) -> Configs:
@@ -102,7 +108,7 @@ class Converter:
         found = [region for item in items if item.form == "labelstudio" for region in item.body]
         rows = [row_of(item) for item in items if item.form == "labelbox"]
         if rows:
-            known = asset_facts(row)
+            known = dataclasses.replace(asset_facts(row), images=self.instances.pictures_of(items))
             configs = self.configs
             found += to_regions(rows, configs.ontology, configs.of(known.asset), known).result
         return found
@@ -118,19 +124,6 @@ class Converter:
         if row.global_key:
             data.setdefault("global_key", row.global_key)
         return ({"id": row.place.task} if row.place else {}) | {"data": data}
-
-
-def row_of(item: Item) -> Row:
-    """An item in Labelbox's form as the row that it was."""
-    named = item.body["dataRow"]
-    return Row(
-        kind=cast("Kind", item.kind),
-        data_row=DataRowRef(global_key=named.get("globalKey"), id=named.get("id")),
-        name=item.feature,
-        body=item.body,
-        uuid=str(item.body.get("uuid") or ""),
-        confidence=item.confidence,
-    )
 
 
 def _ndjson(registry: Scores, run: RunRow, path: Path, splits: Sequence[Split], role: Role) -> int:
@@ -158,7 +151,7 @@ def _label_studio(registry: Scores, run: RunRow, path: Path, splits: Sequence[Sp
     converter = Converter(registry, run.id)
     count = 0
     with path.open("w", encoding="utf-8") as file:
-        for said in registry.said(run.id, splits=splits):
+        for said in converter.instances.ahead(registry.said(run.id, splits=splits)):
             file.write("[\n" if not count else ",\n")
             file.write(json.dumps(_task(converter, said, run.name), ensure_ascii=False))
             count += 1

@@ -28,13 +28,13 @@ def write_coco(path: Path, rows: Iterable[Said], instances: Instances, role: Rol
     """Write the boxes, polygons and masks of a run's images; returns how many those are.
 
     Data rows without any are images without annotations. Rotated boxes and ellipses become polygons; what cannot be
-    read (a mask at an address) is left out.
+    read (a mask whose picture cannot be had) is left out.
     """
     categories: dict[str, int] = {}
     count = 0
     with path.open("w", encoding="utf-8") as file, tempfile.TemporaryFile("w+", encoding="utf-8") as drawn:
         file.write('{"images": [')
-        for number, said in enumerate(rows, start=1):
+        for number, said in enumerate(instances.ahead(rows), start=1):
             items = said.predictions if role == "prediction" else said.annotations
             width, height = _size(said, items)
             image = {"id": number, "file_name": _name(said), "width": width, "height": height}

@@ -1,4 +1,4 @@
-"""What is known of a data row, from its JSON to the forms that conversions take."""
+"""What is known of a data row, and what was said of it, from JSON to the forms that conversions take."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, cast, get_args
 
 from prelabel.errors import RequestError
 from prelabel.labelbox.assets import AssetFacts, Message, Page, Raster, Response, Token
-from prelabel.labelbox.rows import Asset
-from prelabel.runs.held import DataRow
+from prelabel.labelbox.rows import Asset, DataRowRef, Kind, Row
+from prelabel.runs.held import DataRow, Item
 
 ASSETS: tuple[str, ...] = get_args(Asset)
 _PARTS: Mapping[str, type] = {"pages": Page, "tokens": Token, "messages": Message, "responses": Response}
@@ -71,6 +71,19 @@ def asset_facts(row: DataRow, otherwise: str = "image") -> AssetFacts:
     if "text" not in given and asset in {"text", "html"} and isinstance(said, str) and "://" not in said[:10]:
         given["text"] = said
     return AssetFacts(asset=asset, **given)
+
+
+def row_of(item: Item) -> Row:
+    """An item in Labelbox's form as the row that it was."""
+    named = item.body["dataRow"]
+    return Row(
+        kind=cast("Kind", item.kind),
+        data_row=DataRowRef(global_key=named.get("globalKey"), id=named.get("id")),
+        name=item.feature,
+        body=item.body,
+        uuid=str(item.body.get("uuid") or ""),
+        confidence=item.confidence,
+    )
 
 
 def _tupled(part: Mapping[str, Any]) -> dict[str, Any]:

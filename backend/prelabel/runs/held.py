@@ -100,7 +100,7 @@ class Item:
     """One prediction or annotation of a run.
 
     ``body`` is a Labelbox row (``form`` ``"labelbox"``) or the list of regions that share one id (``"labelstudio"``);
-    ``confidence`` is None where none was given.
+    ``confidence`` is None where none was given, ``distribution`` (`prelabel.distributions`) where none was stated.
     """
 
     data_row: str
@@ -112,6 +112,7 @@ class Item:
     feature: str
     confidence: float | None
     body: Any = field(hash=False, repr=False)
+    distribution: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

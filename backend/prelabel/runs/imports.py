@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.engine import Row
 
 from prelabel.errors import NotFoundError, PrelabelError, RequestError
@@ -17,7 +17,8 @@ from prelabel.runs.held import Form, ImportKind, ImportRow, ImportState, Role, R
 from prelabel.runs.items import Items, NewItem, NewMetric
 from prelabel.runs.rows import dump
 from prelabel.runs.spooling import sweep
-from prelabel.runs.tables import import_statuses, imports
+from prelabel.runs.storable import is_storable, unstorable
+from prelabel.runs.tables import data_rows, import_statuses, imports, run_data_rows, run_items
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +31,34 @@ STATUS_PAGE = 5000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one line came to: its status, and, if it was accepted, what is to be written for data row ``number``."""
+    """What one line came to: its status, and, if it was accepted, what is to be written for data row ``number``.
+
+    ``unlabeled``: nothing is said of the data row any more, which is not the same as that there is nothing to say.
+    """
 
     status: RowStatus
     number: int | None = None
     items: tuple[NewItem, ...] = ()
     metrics: tuple[NewMetric, ...] = ()
+    unlabeled: bool = False
+
+    def checked(self) -> Outcome:
+        """The same; refused where a text of it cannot be kept by a database."""
+        wrong = unstorable(self._texts())
+        if wrong is None:
+            return self
+        message = f"{wrong[0]} has a character that no database keeps: {wrong[1]}."
+        error = RowError("InvalidText", message, "Take out NUL and lone surrogates.")
+        shown = self.status.uuid if is_storable(self.status.uuid) else ""
+        return Outcome(replace(self.status, uuid=shown, status="FAILURE", errors=(*self.status.errors, error)))
+
+    def _texts(self) -> Iterator[tuple[str, str | None]]:
+        yield "uuid", self.status.uuid
+        for item in self.items:
+            yield from (("uuid", item.uuid), ("name", item.feature), ("type", item.kind), ("the row", item.body))
+        for metric in self.metrics:
+            yield from (("metricName", metric.name), ("featureName", metric.feature), ("the row", metric.body))
+            yield "subclassName", metric.subclass
 
 
 Read = Callable[[ImportRow, int, Sequence[bytes]], list[Outcome]]
@@ -142,7 +165,7 @@ class Imports(Items):
 
     def _take(self, row: ImportRow, position: int, lines: Sequence[bytes], end: int, read: Read) -> bool:
         """One batch in one transaction; False when another process has done it meanwhile."""
-        outcomes = read(row, position, lines)
+        outcomes = [outcome.checked() for outcome in read(row, position, lines)]
         taken = [outcome for outcome in outcomes if outcome.number is not None]
         items = [item for outcome in taken for item in outcome.items]
         metrics = [metric for outcome in taken for metric in outcome.metrics]
@@ -165,7 +188,9 @@ class Imports(Items):
                 self.drop_items(db, row.run_id, role, numbers, but=row.id)
             self.put_items(db, row.run_id, role, items, row.id)
             self.put_metrics(db, row.run_id, metrics, row.id)
-            self.mark_said(db, row.run_id, numbers, "predicted" if role == "prediction" else "labeled")
+            gone = {cast("int", outcome.number) for outcome in taken if outcome.unlabeled}
+            self.mark_said(db, row.run_id, numbers - gone, "predicted" if role == "prediction" else "labeled")
+            self.mark_said(db, row.run_id, gone, "labeled", known=False)
             db.execute(import_statuses.insert(), [_status_values(row.id, outcome.status) for outcome in outcomes])
         return True
 
@@ -176,6 +201,32 @@ class Imports(Items):
                 .where(imports.c.id == number, imports.c.state == "RUNNING")
                 .values(state=state, error=error, updated_at=self.now())
             )
+
+    def labeled_tasks(self, run: int, instance: str, project: int) -> Iterator[int]:
+        """Tasks of a project, rising, whose label in the run is one that an import of this project brought."""
+        row = run_items.c
+        foreign = (
+            exists()
+            .where(row.run_id == run, row.role == "annotation", row.data_row_id == data_rows.c.id)
+            .where(~exists().where(imports.c.id == row.import_id, imports.c.source.like(f"project {project} of %")))
+        )
+        after = -1
+        while True:
+            query = (
+                select(data_rows.c.task)
+                .join(run_data_rows, run_data_rows.c.data_row_id == data_rows.c.id)
+                .where(run_data_rows.c.run_id == run, run_data_rows.c.labeled.is_(True), ~foreign)
+                .where(data_rows.c.instance == instance.rstrip("/"), data_rows.c.project == project)
+                .where(data_rows.c.task > after)
+                .order_by(data_rows.c.task)
+                .limit(LINES)
+            )
+            with self.database.read() as db:
+                found = list(db.execute(query).scalars())
+            yield from found
+            if len(found) < LINES:
+                return
+            after = found[-1]
 
     # -- statuses
 

@@ -13,8 +13,9 @@ from sqlalchemy.engine import Connection as Db
 from sqlalchemy.engine import Row
 
 from prelabel.errors import RequestError
-from prelabel.runs.datarows import NAMED, DataRows, batched, data_row_of
+from prelabel.runs.datarows import NAMED, batched, data_row_of
 from prelabel.runs.held import DataRow, Form, Item, ItemPage, Role, Split
+from prelabel.runs.run_rows import RunRows
 from prelabel.runs.tables import data_rows, metric_rows, run_data_rows, run_items
 
 LONGEST_UUID = 64
@@ -36,6 +37,7 @@ class NewItem:
     feature: str
     confidence: float | None
     body: str
+    distribution: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Said:
     annotations: tuple[Item, ...] = ()
 
 
-class Items(DataRows):
+class Items(RunRows):
     """What models and people said."""
 
     def put_items(self, db: Db, run: int, role: Role, items: Sequence[NewItem], imported: int | None) -> None:
@@ -72,7 +74,7 @@ class Items(DataRows):
         now = self.now()
         statement = self.insert(run_items)
         new = statement.excluded
-        changed = ("form", "kind", "feature", "confidence", "body", "import_id", "updated_at")
+        changed = ("form", "kind", "feature", "confidence", "body", "distribution", "import_id", "updated_at")
         statement = statement.on_conflict_do_update(
             index_elements=["run_id", "role", "data_row_id", "uuid"], set_={name: new[name] for name in changed}
         )
@@ -87,6 +89,7 @@ class Items(DataRows):
                 "feature": item.feature[:255],
                 "confidence": item.confidence,
                 "body": item.body,
+                "distribution": item.distribution,
                 "import_id": imported,
                 "updated_at": now,
             }
@@ -265,6 +268,7 @@ class Items(DataRows):
         row = run_items.c
         query = (
             select(row.data_row_id, row.role, row.uuid, row.form, row.kind, row.feature, row.confidence, row.body)
+            .add_columns(row.distribution)
             .where(row.run_id == run, row.role.in_(("prediction", "annotation")), row.data_row_id.in_(numbers))
             .order_by(row.data_row_id, row.uuid)
         )
@@ -287,6 +291,26 @@ class Items(DataRows):
             return (
                 db.execute(select(metric_rows.c.name).where(metric_rows.c.run_id == run).limit(1)).first() is not None
             )
+
+    def metrics_by_row(self, run: int, *, split: Split | None = None) -> Iterator[list[dict[str, Any]]]:
+        """Labelbox's JSON of the metric rows of each data row that has some, read in pages."""
+        row = metric_rows.c
+        after = -1
+        while True:
+            numbers = select(row.data_row_id).distinct().where(row.run_id == run, row.data_row_id > after)
+            if split is not None:
+                ours = and_(run_data_rows.c.run_id == row.run_id, run_data_rows.c.data_row_id == row.data_row_id)
+                numbers = numbers.join(run_data_rows, ours).where(run_data_rows.c.split == split)
+            with self.database.read() as db:
+                some = list(db.execute(numbers.order_by(row.data_row_id).limit(GROUPS)).scalars())
+                query = select(row.data_row_id, row.body).where(row.run_id == run, row.data_row_id.in_(some))
+                found: dict[int, list[dict[str, Any]]] = {}
+                for number, body in db.execute(query) if some else ():
+                    found.setdefault(number, []).append(json.loads(body))
+            yield from found.values()
+            if len(some) < GROUPS:
+                return
+            after = some[-1]
 
     def metric_bodies(self, run: int, number: int) -> list[dict[str, Any]]:
         """Labelbox's JSON of a data row's metric rows."""
@@ -326,6 +350,7 @@ def _item(row: Row[Any], uid: str, global_key: str | None) -> Item:
         feature=row.feature,
         confidence=row.confidence,
         body=json.loads(row.body),
+        distribution=json.loads(row.distribution) if row.distribution else None,
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Row
 
 from prelabel.errors import NotFoundError
 from prelabel.runs.rows import ACTIVE_JOBS, Connection, JobRow, JobState, dump
+from prelabel.runs.stages import settle
 from prelabel.runs.store import Store, counted
 from prelabel.runs.tables import connections, jobs, model_runs, models, predictions
 
@@ -183,6 +184,9 @@ class JobTable(Store):
                     state=case((predictions.c.payload.is_(None), "planned"), else_="pending"), updated_at=self.now()
                 )
             )
+            run = select(jobs.c.run_id).where(jobs.c.id == job).scalar_subquery()
+            model = select(model_runs.c.model_id).where(model_runs.c.id == run).scalar_subquery()
+            settle(db, model, self.now())
             return rows.rowcount
 
 

@@ -9,18 +9,33 @@ from prelabel.labelstudio import LabelStudio
 from prelabel.tasks import Task
 
 
-def label_lines(label_studio: LabelStudio, project: int, instance: str) -> Iterator[dict[str, Any]]:
-    """One line for each labeled task: its place, its data, and the regions of the annotation that counts."""
+def label_lines(
+    label_studio: LabelStudio, project: int, instance: str, labeled: Iterable[int] = ()
+) -> Iterator[dict[str, Any]]:
+    """One line for each labeled task: its place, its data, and the regions of the annotation that counts.
+
+    Then one for each of the tasks ``labeled`` before (rising ids) of which no annotation counts any more.
+    """
+    before = iter(labeled)
+    old = next(before, None)
     for page in label_studio.annotated_tasks(project):
         for task in page:
             annotation = ground_truth(task)
-            if annotation is not None:
-                yield {
-                    "place": [instance, project, task.id],
-                    "data": dict(task.data),
-                    "uuid": str(annotation.get("unique_id") or annotation.get("id") or ""),
-                    "result": annotation.get("result") or [],
-                }
+            if annotation is None or task.id is None:
+                continue
+            while old is not None and old <= task.id:
+                if old < task.id:
+                    yield {"place": [instance, project, old], "data": {}, "unlabeled": True}
+                old = next(before, None)
+            yield {
+                "place": [instance, project, task.id],
+                "data": dict(task.data),
+                "uuid": str(annotation.get("unique_id") or annotation.get("id") or ""),
+                "result": annotation.get("result") or [],
+            }
+    while old is not None:
+        yield {"place": [instance, project, old], "data": {}, "unlabeled": True}
+        old = next(before, None)
 
 
 def ground_truth(task: Task) -> Mapping[str, Any] | None:

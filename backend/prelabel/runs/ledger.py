@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, literal, or_, select, update
 from sqlalchemy.engine import Row
 
 from prelabel.errors import PrelabelError
@@ -25,11 +25,14 @@ from prelabel.runs.rows import (
     Connection,
     LedgerRow,
     Quarantined,
+    State,
     config_hash,
     content_hash,
     dump,
 )
+from prelabel.runs.stages import Stages, settle
 from prelabel.runs.tables import connections, jobs, model_runs, models, predictions
+from prelabel.runs.trainings import Trainings
 from prelabel.runs.trials import Trials
 from prelabel.settings import Settings
 from prelabel.tasks import Task
@@ -40,7 +43,7 @@ ANSWER_GRACE_S = 15.0
 """Label Studio stores a live answer within this time; until then its absence there proves nothing."""
 
 
-class Ledger(Inbox, Outbox, LiveClaims, Trials):
+class Ledger(Inbox, Outbox, LiveClaims, Trials, Trainings, Stages):
     """The registry's ledger. Safe for threads and processes; make it with `Ledger.open`."""
 
     @classmethod
@@ -73,6 +76,7 @@ class Ledger(Inbox, Outbox, LiveClaims, Trials):
         replan: Collection[int] = (),
         as_of: float | None = None,
         again: bool = False,
+        reuse: bool = False,
     ) -> int:
         """Write down that these tasks are to be predicted by ``version``; returns how many rows that newly are.
 
@@ -89,6 +93,7 @@ class Ledger(Inbox, Outbox, LiveClaims, Trials):
                 are planned anew.
             as_of: `now` before that was looked up. Rows stored since, or answered since a little earlier, are left.
             again: a person asked: what ended quarantined, refused or cancelled is tried again.
+            reuse: of tasks in ``replan``, send again what the version said of the same content; the model is not asked.
         """
         config = config_hash(connection.label_config)
         seen_missing = frozenset(replan)
@@ -115,13 +120,15 @@ class Ledger(Inbox, Outbox, LiveClaims, Trials):
                                 {**common, "task": task.id, "data": data, "content_hash": content_hash(data, config)}
                             )
                     if values:
-                        statement = self._plan_statement(looked if missing else None, again=again)
+                        reused = reuse and not self.hidden_in(db, version)
+                        statement = self._plan_statement(looked if missing else None, again=again, reuse=reused)
                         new += db.execute(statement, values, execution_options={"preserve_rowcount": True}).rowcount
                 if job is not None:
                     self._adopt(db, common["run_id"], common["connection_id"], [_task_id(task) for task in rows], job)
         return new
 
-    def _plan_statement(self, looked: float | None, *, again: bool) -> Any:  # IN (...) does not go with executemany
+    def _plan_statement(self, looked: float | None, *, again: bool, reuse: bool) -> Any:
+        # IN (...) does not go with executemany
         row = predictions.c
         statement = self.insert(predictions)
         new = statement.excluded
@@ -131,16 +138,22 @@ class Ledger(Inbox, Outbox, LiveClaims, Trials):
         if looked is not None:
             anew.append(and_(row.state == "stored", row.updated_at < looked))
             anew.append(and_(row.state == "answered", row.updated_at < looked - ANSWER_GRACE_S))
+        kept = and_(
+            literal(reuse),
+            row.content_hash == new.content_hash,
+            or_(row.state == "stored", row.state == "answered"),
+            row.payload.is_not(None),
+        )
         return statement.on_conflict_do_update(
             index_elements=["run_id", "connection_id", "task"],
             set_={
                 "content_hash": new.content_hash,
-                "state": "planned",
+                "state": case((kept, "pending"), else_="planned"),
                 "job_id": new.job_id,
                 "chunk_id": None,
-                "data": new.data,
-                "payload": None,
-                "score": None,
+                "data": case((kept, None), else_=new.data),
+                "payload": case((kept, row.payload), else_=None),
+                "score": case((kept, row.score), else_=None),
                 "error": None,
                 "verify": or_(row.verify, row.state == "stored", row.state == "answered"),
                 "suspicion": 0,
@@ -246,27 +259,30 @@ class Ledger(Inbox, Outbox, LiveClaims, Trials):
     # -- results
 
     def record(self, outcomes: Iterable[tuple[LedgerRow, Prediction | PrelabelError]]) -> int:
-        """Write predictions (the row becomes ``pending``) and failures (``quarantined``); returns how many counted.
+        """Write predictions (``pending``, of a hidden version ``shadow``) and failures (``quarantined``).
+
+        Returns how many counted.
 
         A row that is no longer planned as it was (answered live meanwhile, cancelled, planned with other data) is left.
         An error that may pass is the caller's to retry; given here, it is final.
         """
         now = self.now()
-        done: list[dict[str, Any]] = []
+        done: dict[str, list[dict[str, Any]]] = {}
         failed: list[dict[str, Any]] = []
         for row, outcome in outcomes:
             key = {"b_id": row.id, "b_hash": row.content_hash}
             payload = payload_of(outcome, row.version) if isinstance(outcome, Prediction) else outcome
             if isinstance(payload, str) and isinstance(outcome, Prediction):
-                done.append({**key, "b_payload": payload, "b_score": outcome.score})
+                done.setdefault(row.version, []).append({**key, "b_payload": payload, "b_score": outcome.score})
             else:
                 failed.append({**key, "b_error": str(payload)})
         counted = 0
         with self.database.write() as db:
-            if done:
-                counted += db.execute(_record_statement(now, failure=False), done).rowcount
+            for version, rows in done.items():
+                state: State = "shadow" if self.hidden_in(db, version) else "pending"
+                counted += db.execute(_record_statement(now, state), rows).rowcount
             if failed:
-                counted += db.execute(_record_statement(now, failure=True), failed).rowcount
+                counted += db.execute(_record_statement(now, "quarantined"), failed).rowcount
         return counted
 
     def forget_tasks(self, connection: Connection, tasks: Collection[int]) -> int:
@@ -344,7 +360,10 @@ class Ledger(Inbox, Outbox, LiveClaims, Trials):
         if job is not None:
             values["job_id"] = job
         with self.database.write() as db:
-            return db.execute(retried.values(**values)).rowcount
+            count = db.execute(retried.values(**values)).rowcount
+            model = select(connections.c.model_id).where(connections.c.id == connection.id).scalar_subquery()
+            settle(db, model, self.now())
+            return count
 
     def states(self, version: str, connection: Connection, tasks: Sequence[int] | None = None) -> dict[int, str]:
         """State of each task of this version in the project (for reconciling, and for tests)."""
@@ -377,25 +396,17 @@ def payload_of(prediction: Prediction, version: str) -> str | PrelabelError:
         return PrelabelError(f"the prediction cannot be written as JSON: {error}.", hint="Check the model's output.")
 
 
-def _record_statement(now: float, *, failure: bool) -> Any:
-    from sqlalchemy import bindparam  # noqa: PLC0415
-
+def _record_statement(now: float, state: State) -> Any:
     row = predictions.c
     values: dict[str, Any] = (
-        {"state": "quarantined", "error": bindparam("b_error")}
-        if failure
-        else {
-            "state": "pending",
-            "payload": bindparam("b_payload"),
-            "score": bindparam("b_score"),
-            "data": None,
-            "error": None,
-        }
+        {"error": bindparam("b_error")}
+        if state == "quarantined"
+        else {"payload": bindparam("b_payload"), "score": bindparam("b_score"), "data": None, "error": None}
     )
     return (
         update(predictions)
         .where(row.id == bindparam("b_id"), row.content_hash == bindparam("b_hash"), row.state == "planned")
-        .values(**values, suspicion=0, updated_at=now)
+        .values(state=state, **values, suspicion=0, updated_at=now)
     )
 
 

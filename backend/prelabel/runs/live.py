@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, not_, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, not_, or_, select, update
 from sqlalchemy.engine import Connection as Db
 from sqlalchemy.engine import Engine
 
@@ -30,8 +30,8 @@ LARGEST_GROUP = 256
 
 @dataclass(frozen=True)
 class _Request:
-    run: Callable[[Db], list[bool]]
-    answer: Future[list[bool]]
+    run: Callable[[Db], list[Any]]
+    answer: Future[list[Any]]
 
 
 class LiveClaims(Store):
@@ -59,6 +59,13 @@ class LiveClaims(Store):
         longer ago is answered again: Label Studio asks only for what it lacks.
         """
         return self._grouped(lambda db: self._claim(db, version, connection, answers))
+
+    def claim_known(self, version: str, connection: Connection, tasks: Sequence[tuple[Task, str]]) -> list[str | None]:
+        """Ask to answer these tasks (task, `config_hash`) with what the version said of the same content before.
+
+        Each is the prediction's JSON; ``""`` where `claim_live` would say False; None where nothing is known.
+        """
+        return self._grouped(lambda db: self._claim_known(db, version, connection, tasks))
 
     def answered_lately(self, version: str, connection: Connection, tasks: Collection[int]) -> set[int]:
         """Of these tasks, those that `claim_live` would not give now. Nothing is written."""
@@ -95,7 +102,7 @@ class LiveClaims(Store):
 
     # -- the writer
 
-    def _grouped(self, run: Callable[[Db], list[bool]]) -> list[bool]:
+    def _grouped(self, run: Callable[[Db], list[Any]]) -> list[Any]:
         with self._starting:
             if self._writer is None or self._writer_pid != os.getpid():
                 self._requests = queue.SimpleQueue()
@@ -154,6 +161,30 @@ class LiveClaims(Store):
             }
             claimed.append(self._claim_statement.returns_a_row(db, values))
         return claimed
+
+    def _claim_known(
+        self, db: Db, version: str, connection: Connection, tasks: Sequence[tuple[Task, str]]
+    ) -> list[str | None]:
+        now = self.now()
+        place = self._place(db, version, connection)
+        row = predictions.c
+        found: list[str | None] = []
+        for task, config in tasks:
+            content = _content(task, config)
+            ours = and_(
+                row.run_id == place["run_id"], row.connection_id == place["connection_id"], row.task == content["task"]
+            )
+            same = and_(ours, row.content_hash == content["content_hash"], row.payload.is_not(None))
+            busy = _busy(now - self.single_flight_s)
+            claimed = db.execute(
+                update(predictions)
+                .where(same, not_(busy))
+                .values(state="answered", updated_at=now)
+                .returning(row.payload)
+            ).scalar()
+            is_busy = claimed is None and db.execute(select(row.id).where(ours, busy)).first() is not None
+            found.append("" if is_busy else claimed)
+        return found
 
     def _quarantine(
         self, db: Db, version: str, connection: Connection, failures: Sequence[tuple[Task, str, PrelabelError]]

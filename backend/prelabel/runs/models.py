@@ -14,7 +14,7 @@ from sqlalchemy.engine import Row
 from prelabel.errors import NotFoundError, RequestError
 from prelabel.runs.held import STATUSES, ModelRow, OntologyRow, RunRow, Stage, Status
 from prelabel.runs.rows import dump
-from prelabel.runs.store import Store
+from prelabel.runs.stages import Stages
 from prelabel.runs.tables import (
     chunks,
     connections,
@@ -32,7 +32,7 @@ from prelabel.runs.tables import (
 )
 
 
-class Models(Store):
+class Models(Stages):
     """What has a name in the registry."""
 
     # -- ontologies
@@ -85,7 +85,9 @@ class Models(Store):
         with self.database.read() as db:
             row = db.execute(select(models).where(models.c.name == name)).first()
         if row is None:
-            raise NotFoundError(f"there is no model {name!r}.", hint="`models()` lists them.")
+            raise NotFoundError(
+                f"there is no model {name!r}.", hint="`prelabel runs` lists them, `client.models()` in Python."
+            )
         return ModelRow(row.id, row.name, row.created_at, row.ontology_id)
 
     def models(self) -> list[ModelRow]:
@@ -151,7 +153,9 @@ class Models(Store):
         with self.database.read() as db:
             row = db.execute(_runs_select().where(where)).first()
         if row is None:
-            raise NotFoundError(f"there is no model run {key!r}.", hint="`model_runs()` lists those of a model.")
+            raise NotFoundError(
+                f"there is no model run {key!r}.", hint="`prelabel runs` lists them, `client.model_runs()` in Python."
+            )
         return _run(row)
 
     def runs(self, model: str | None = None) -> list[RunRow]:
@@ -193,23 +197,6 @@ class Models(Store):
             if reset_config or config:
                 values["config"] = dump({**({} if reset_config else json.loads(row.config)), **(config or {})})
             db.execute(update(model_runs).where(model_runs.c.id == run).values(**values))
-
-    def set_stage(self, run: int, stage: Stage) -> None:
-        """Make a run candidate, shadow or promoted; of a model's runs one at most is promoted."""
-        now = self.now()
-        with self.database.write() as db:
-            if stage == "promoted":
-                model = select(model_runs.c.model_id).where(model_runs.c.id == run).scalar_subquery()
-                db.execute(
-                    update(model_runs)
-                    .where(model_runs.c.model_id == model, model_runs.c.stage == "promoted")
-                    .values(stage="candidate")
-                )
-            db.execute(
-                update(model_runs)
-                .where(model_runs.c.id == run)
-                .values(stage=stage, updated_at=now, **({"promoted_at": now} if stage == "promoted" else {}))
-            )
 
     def delete_model(self, model: int) -> None:
         """Delete a model with its runs.

@@ -1,23 +1,31 @@
-"""The push lane's side of the ledger: predictions that wait, chunks on their way, leases."""
+"""The push lane's side of the ledger: predictions that wait, and chunks on their way."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import and_, exists, func, or_, select, update
+from sqlalchemy import String, and_, case, cast, exists, func, literal, or_, select, update
 from sqlalchemy.engine import Connection as Db
 from sqlalchemy.sql.elements import ColumnElement
 
+from prelabel.runs.leases import Leases
 from prelabel.runs.rows import ACTIVE_JOBS, Chunk, ChunkRow, Waiting
-from prelabel.runs.store import Store, counted
+from prelabel.runs.store import counted
 from prelabel.runs.tables import chunks, connections, jobs, leases, model_runs, predictions
 
 BATCH = 500
 """Row numbers in one statement."""
+APART = "apart"
+"""State of a chunk that no lane sends, see `prelabel.runs.taking`."""
 
 
-class Outbox(Store):
+def send_lease(instance: str, project: int) -> str:
+    """Name of the lease that whoever sends a run to a project holds."""
+    return f"send:{instance.rstrip('/')}:{project}"
+
+
+class Outbox(Leases):
     """Chunks of pending predictions: begun before they are sent, settled after."""
 
     def waiting(self, instance: str) -> list[Waiting]:
@@ -60,10 +68,8 @@ class Outbox(Store):
             .distinct()
             .where(
                 or_(
-                    exists().where(
-                        predictions.c.connection_id == connections.c.id,
-                        predictions.c.state.in_(("pending", "sending")),
-                    ),
+                    exists().where(predictions.c.connection_id == connections.c.id, predictions.c.state == "pending"),
+                    exists().where(chunks.c.connection_id == connections.c.id, self._unsettled(now)),
                     exists().where(chunks.c.connection_id == connections.c.id, chunks.c.verify_at <= now),
                 )
             )
@@ -119,9 +125,11 @@ class Outbox(Store):
             return self._chunk(db, chunk, "sending")
 
     def unsettled(self, instance: str) -> list[Chunk]:
-        """Chunks that were begun and never settled, oldest first."""
-        query = select(chunks.c.id).where(
-            chunks.c.connection_id.in_(_of_instance(instance)), chunks.c.state == "sending"
+        """Chunks that were begun and never settled, oldest first; those of a sender that is at work are its own."""
+        query = (
+            select(chunks.c.id)
+            .join(connections, connections.c.id == chunks.c.connection_id)
+            .where(connections.c.instance == instance.rstrip("/"), self._unsettled(self.now()))
         )
         with self.database.read() as db:
             ids = list(db.execute(query.order_by(chunks.c.id)).scalars())
@@ -141,8 +149,9 @@ class Outbox(Store):
     ) -> int:
         """Write down what became of a chunk's rows (numbers of `ChunkRow.id`), all in one transaction.
 
-        ``release`` makes rows pending again; ``doubtful`` says that a copy of them may yet appear. The chunk is closed
-        when none of its rows is left in ``sending``. Returns how many are left.
+        ``release`` makes rows pending again; ``doubtful`` says that a copy of them may yet appear. Of rows that were
+        taken to be sent past the lane and have no prediction of their own, those with data are planned, and the others
+        are forgotten. The chunk is closed when none of its rows is left in ``sending``. Returns how many are left.
         """
         now = self.now()
         with self.database.write() as db:
@@ -151,7 +160,9 @@ class Outbox(Store):
             for row, reason in (refused or {}).items():
                 self._move(db, chunk.id, [row], state="refused", error=reason, updated_at=now)
             again: dict[str, Any] = {"verify": True} if doubtful else {}
-            self._move(db, chunk.id, release, state="pending", updated_at=now, **again)
+            waits = case((predictions.c.payload.is_(None), "planned"), else_="pending")
+            self._forget(db, chunk.id, release)
+            self._move(db, chunk.id, release, state=waits, updated_at=now, **again)
             left = db.execute(
                 select(counted()).where(predictions.c.chunk_id == chunk.id, predictions.c.state == "sending")
             ).scalar_one()
@@ -184,30 +195,6 @@ class Outbox(Store):
         with self.database.read() as db:
             return db.execute(query).scalar()
 
-    # -- leases
-
-    def acquire_lease(self, name: str, owner: str, ttl_s: float) -> bool:
-        """Take or renew the lease ``name`` for ``ttl_s`` seconds; False while another owner holds it."""
-        now = self.now()
-        statement = self.insert(leases).values(name=name, owner=owner, until=now + ttl_s)
-        statement = statement.on_conflict_do_update(
-            index_elements=["name"],
-            set_={"owner": owner, "until": now + ttl_s},
-            where=or_(leases.c.owner == owner, leases.c.until < now),
-        ).returning(leases.c.owner)
-        with self.database.write() as db:
-            return db.execute(statement).scalar() == owner
-
-    def lease_until(self, name: str) -> float | None:
-        """Registry time at which the lease ends unless it is renewed; None: nobody holds it."""
-        with self.database.read() as db:
-            return db.execute(select(leases.c.until).where(leases.c.name == name)).scalar()
-
-    def release_lease(self, name: str, owner: str) -> None:
-        """Give the lease back."""
-        with self.database.write() as db:
-            db.execute(leases.delete().where(leases.c.name == name, leases.c.owner == owner))
-
     # -- inside a transaction
 
     def _chunk(self, db: Db, chunk_id: int, state: str) -> Chunk:
@@ -226,8 +213,23 @@ class Outbox(Store):
             connection=self.connection_in(db, head.connection_id),
             version=head.version,
             sent_at=head.sent_at,
-            rows=tuple(ChunkRow(row.id, row.task, row.payload, row.verify) for row in rows),
+            rows=tuple(ChunkRow(row.id, row.task, row.payload or "", row.verify) for row in rows),
         )
+
+    @staticmethod
+    def _unsettled(now: float) -> ColumnElement[bool]:
+        """Of a chunk of `connections`: whether nobody is at work on it but, perhaps, the lane."""
+        name = literal("send:") + connections.c.instance + ":" + cast(connections.c.project, String)
+        sending = exists().where(leases.c.name == name, leases.c.until >= now)
+        return or_(chunks.c.state == "sending", and_(chunks.c.state == APART, ~sending))
+
+    @staticmethod
+    def _forget(db: Db, chunk: int, ids: Collection[int]) -> None:
+        """Delete those of a chunk's rows of which nothing is known."""
+        row = predictions.c
+        nothing = and_(row.chunk_id == chunk, row.state == "sending", row.payload.is_(None), row.data.is_(None))
+        for some in _batches(list(ids)):
+            db.execute(predictions.delete().where(nothing, row.id.in_(some)))
 
     @staticmethod
     def _move(db: Db, chunk: int, ids: Collection[int], **values: Any) -> None:

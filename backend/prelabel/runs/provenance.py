@@ -7,6 +7,7 @@ It is found out in a thread of its own beside the server or worker, after the mo
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import platform
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from prelabel.loader import name_of
+from prelabel.artifacts import CARD
+from prelabel.loader import DIGEST, name_of
 from prelabel.runs.models import Models
 from prelabel.runs.store import Store
 from prelabel.runs.tables import jobs
@@ -131,7 +133,8 @@ def origin(wrapper: ModelWrapper, settings: Settings) -> dict[str, Any]:
 
 
 def checksum(wrapper: ModelWrapper, settings: Settings, version: str, *, known: str | None = None) -> str | None:
-    """``sha256:`` and the digest of `ModelWrapper.fingerprint`, whose first eight digits end a version made of it.
+    """``sha256:`` and the digest of `ModelWrapper.fingerprint`, whose first eight digits end a version made of it; of a
+    trained version, that of its files.
 
     Args:
         wrapper: the model.
@@ -142,15 +145,29 @@ def checksum(wrapper: ModelWrapper, settings: Settings, version: str, *, known: 
     Returns:
         None where the fingerprint cannot be taken, or is no longer the one that the version was made of.
     """
+    if wrapper.artifact is not None:
+        return _of_card(wrapper.artifact)
     digits = "" if settings.model_version or wrapper.version else version[-8:]
     if known is not None and digits and known.startswith(SHA + digits):
         return known
+    told = vars(wrapper).get(DIGEST)
+    if told is not None and digits and told.startswith(digits):
+        return SHA + str(told)
     try:
         digest = hashlib.sha256(wrapper.fingerprint()).hexdigest()
     except Exception:  # user's code
         logger.debug("no checksum", exc_info=True)
         return None
     return SHA + digest if digest.startswith(digits) else None
+
+
+def _of_card(artifact: Path) -> str | None:
+    try:
+        found = json.loads((artifact / CARD).read_text(encoding="utf-8"))["sha256"]
+    except (OSError, ValueError, KeyError) as error:
+        logger.debug("no checksum: %s", error)
+        return None
+    return SHA + str(found)
 
 
 def _file(wrapper: ModelWrapper, target: str | None) -> Path | None:

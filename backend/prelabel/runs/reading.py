@@ -8,15 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from prelabel.errors import RequestError
-from prelabel.runs.datarows import BATCH, NewDataRow
+from prelabel.runs.datarows import BATCH, LONGEST_KEY, NewDataRow
 from prelabel.runs.found import Found
 from prelabel.runs.held import ImportRow, Place, Role, RowError, RowStatus
 from prelabel.runs.imports import Outcome
 from prelabel.runs.labels import global_key
 from prelabel.runs.regions import items_of_regions
+from prelabel.runs.rows import dump
 from prelabel.runs.rows_reading import RowReader
 from prelabel.runs.scores import Scores
+from prelabel.runs.storable import is_storable
 
+_UNKEPT = RowError(
+    "InvalidText",
+    "the task's data has a character that no database keeps, or a global_key that is too long.",
+    f"Take out NUL and lone surrogates, and keep global keys to {LONGEST_KEY} characters.",
+)
 _USUAL = re.compile(rb'"dataRow"\s*:\s*\{\s*"(globalKey|id)"\s*:\s*"([^"\\]*)"\s*\}')
 
 
@@ -54,6 +61,7 @@ class LineReader:
                 keys.add(key)
             if uid is not None:
                 uids.add(uid)
+        keys, uids = ({name for name in names if is_storable(name)} for names in (keys, uids))
         found = self.registry.in_run(row.run_id, keys, uids)
         missing_keys, missing_uids = keys - found.keys(), uids - found.keys()
         outside = self.registry.exist(missing_keys, missing_uids) if missing_keys or missing_uids else set()
@@ -74,6 +82,9 @@ class LineReader:
             number, named, error = self._data_row(record, found, places)
             if error is None and "error" in record:
                 error = RowError(**record["error"])
+            elif error is None and record.get("unlabeled") is True and "place" in record:
+                outcomes.append(Outcome(RowStatus(position + offset, "", named), number, unlabeled=True))
+                continue
             elif error is None and not isinstance(record.get("result"), list):
                 error = RowError("InvalidRow", "the line has no list 'result'.", "Give Label Studio's regions.")
             uuid = str(record.get("uuid") or "")
@@ -81,7 +92,7 @@ class LineReader:
                 status = RowStatus(position + offset, uuid, named, "FAILURE", (error,) if error else ())
                 outcomes.append(Outcome(status))
                 continue
-            items = items_of_regions(record["result"], number)
+            items = items_of_regions(record["result"], number, record.get("distributions"))
             outcomes.append(Outcome(RowStatus(position + offset, uuid, named), number, tuple(items)))
         return outcomes
 
@@ -91,7 +102,8 @@ class LineReader:
         if "place" in record:
             instance, project, task = record["place"]
             named = {"id": f"{instance}/projects/{project}/data?task={task}"}
-            return places[instance.rstrip("/"), project, task], named, None
+            number = places.get((instance.rstrip("/"), project, task))
+            return number, named, _UNKEPT if number is None else None
         key, uid = _reference_of(record)
         row = found.rows.get(key or uid or "")
         if row is None:
@@ -109,6 +121,7 @@ class LineReader:
             new = [
                 NewDataRow(one["data"], global_key(one["data"]), place=Place(instance, project, one["place"][2]))
                 for one in ours
+                if _keepable(one["data"])
             ]
             for start in range(0, len(new), BATCH):
                 with registry.database.write() as db:
@@ -118,6 +131,10 @@ class LineReader:
                     registry.put_into_run(db, row.run_id, found.values())
             numbers |= {(instance, project, task): number for task, number in found.items()}
         return numbers
+
+
+def _keepable(data: Mapping[str, Any]) -> bool:
+    return is_storable(dump(data)) and len(global_key(data) or "") <= LONGEST_KEY
 
 
 def _object(line: bytes) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from prelabel.distributions import Distribution
 from prelabel.runs.items import NewItem, key_of
 
 Region = Mapping[str, Any]
@@ -13,8 +14,13 @@ ANSWERS = frozenset({"choices", "taxonomy", "rating", "number", "datetime", "tex
 """Types of regions that answer something, and may answer it about a drawn region of the same id."""
 
 
-def items_of_regions(regions: Iterable[Region], data_row: int) -> list[NewItem]:
-    """One item for each region id of a result, in its order; a relation is an item of its own."""
+def items_of_regions(
+    regions: Iterable[Region], data_row: int, distributions: Mapping[str, Distribution] | None = None
+) -> list[NewItem]:
+    """One item for each region id of a result, in its order; a relation is an item of its own.
+
+    ``distributions`` are the probabilities behind answers by region id.
+    """
     groups: dict[str, list[Region]] = {}
     for index, region in enumerate(regions):
         if region.get("type") == "relation":
@@ -22,10 +28,11 @@ def items_of_regions(regions: Iterable[Region], data_row: int) -> list[NewItem]:
         else:
             key = str(region.get("id") or f"#{index}")
         groups.setdefault(key, []).append(region)
-    return [_item(key, group, data_row) for key, group in groups.items()]
+    known = distributions if isinstance(distributions, Mapping) else {}
+    return [_item(key, group, data_row, known.get(key)) for key, group in groups.items()]
 
 
-def _item(key: str, group: list[Region], data_row: int) -> NewItem:
+def _item(key: str, group: list[Region], data_row: int, distribution: Distribution | None) -> NewItem:
     head = next((region for region in group if region.get("type") not in ANSWERS), group[0])
     scores = [region["score"] for region in (head, *group) if isinstance(region.get("score"), int | float)]
     return NewItem(
@@ -36,6 +43,7 @@ def _item(key: str, group: list[Region], data_row: int) -> NewItem:
         feature=next((label for region in (head, *group) if (label := _label(region))), str(head.get("from_name", ""))),
         confidence=float(scores[0]) if scores else None,
         body=json.dumps(group, separators=(",", ":"), ensure_ascii=False),
+        distribution=json.dumps(distribution, separators=(",", ":"), ensure_ascii=False) if distribution else None,
     )
 
 

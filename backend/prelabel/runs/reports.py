@@ -16,6 +16,7 @@ from prelabel.metrics.answers import by_question, single_pairs
 from prelabel.metrics.bootstrap import Interval, Name, intervals
 from prelabel.metrics.calibration import Calibration, calibrate, right_ones
 from prelabel.metrics.classification import Answers, QuestionScores
+from prelabel.metrics.custom import CustomMetric, CustomMetrics
 from prelabel.metrics.detection import Detection, Detections
 from prelabel.metrics.matches import ClassKey, Matches
 from prelabel.metrics.matching import Both
@@ -64,6 +65,7 @@ class Report:
         spans: strict, exact, partial and type.
         texts, numbers, ratings, rankings, datetimes, questions: by question.
         times: by ``segment``, ``frames`` and ``track``.
+        custom: the metric rows that were imported, by name; of all data rows that have them.
         refused: why a part is missing that would have been here, by the part's name.
     """
 
@@ -82,6 +84,7 @@ class Report:
     datetimes: Mapping[str, NumberErrors] | None = field(default=None, hash=False)
     questions: Mapping[str, QuestionScores] | None = field(default=None, hash=False)
     times: Mapping[str, TimeSummary] | None = field(default=None, hash=False)
+    custom: Mapping[str, CustomMetric] | None = field(default=None, hash=False)
     refused: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def as_json(self) -> dict[str, Any]:
@@ -109,15 +112,18 @@ def compute(
     for matches in registry.matches(run, split=split):
         known.add(matches)
     parts = _Parts(confidence, iou)
-    instances = Instances(registry.ontology_of_run(run))
+    instances = registry.instances_of_run(run)
     said = registry.said(run, splits=(split,) if split is not None else ())
     for page in _pages(said, instances):
         parts.add(page)
-    return Report(metrics, **known.found(), **parts.found())
+    custom = CustomMetrics(confidence)
+    for bodies in registry.metrics_by_row(run, split=split):
+        custom.add(bodies)
+    return Report(metrics, **known.found(), **parts.found(), custom=custom.found() or None)
 
 
 def _pages(said: Iterable[Said], instances: Instances) -> Iterator[Mapping[str, Both]]:
-    both = ((one.data_row.uid, instances.of(one)) for one in said)
+    both = ((one.data_row.uid, instances.of(one)) for one in instances.ahead(said))
     comparable = ((uid, sides) for uid, sides in both if sides is not None)
     while page := dict(islice(comparable, PAGE)):
         yield {**page}

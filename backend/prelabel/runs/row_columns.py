@@ -50,7 +50,7 @@ class Live:
     @cached_property
     def instances(self) -> Instances:
         """Reads what was said."""
-        return Instances(self.registry.ontology_of_run(self.run))
+        return self.registry.instances_of_run(self.run)
 
     def other(self, numbers: Sequence[int]) -> tuple[dict[str, int], RowNumbers, RowNumbers]:
         """Data rows that are not compared: where they stand, numbers of their predictions, of their annotations."""

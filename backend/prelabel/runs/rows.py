@@ -10,14 +10,16 @@ from typing import Any, Literal
 
 from prelabel.tasks import Task
 
-State = Literal["planned", "pending", "sending", "stored", "answered", "refused", "quarantined", "gone", "cancelled"]
+State = Literal[
+    "planned", "pending", "shadow", "sending", "stored", "answered", "refused", "quarantined", "gone", "cancelled"
+]
 """The state of one ledger row; docs/exactly-once.md draws the ways between them."""
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 ACTIVE_JOBS: tuple[JobState, ...] = ("queued", "running")
 OPEN_STATES: tuple[State, ...] = ("planned", "pending", "sending")
-DONE_STATES: tuple[State, ...] = ("stored", "answered", "refused", "quarantined", "gone", "cancelled")
+DONE_STATES: tuple[State, ...] = ("shadow", "stored", "answered", "refused", "quarantined", "gone", "cancelled")
 
 
 def config_hash(label_config: str) -> str:
@@ -68,7 +70,8 @@ class LedgerRow:
 
 @dataclass(frozen=True, slots=True)
 class ChunkRow:
-    """One prediction in a chunk. ``payload`` is JSON without the task; ``verify``: look for copies after storing."""
+    """One prediction in a chunk. ``payload`` is JSON without the task, empty where the sender has it; ``verify``: look
+    for copies after storing."""
 
     id: int
     task: int
@@ -151,6 +154,11 @@ class JobRow:
     def stored(self) -> int:
         """Tasks whose prediction stands in Label Studio."""
         return self.counts.get("stored", 0) + self.counts.get("answered", 0)
+
+    @property
+    def shadow(self) -> int:
+        """Tasks whose prediction waits until its version is shown."""
+        return self.counts.get("shadow", 0)
 
     @property
     def failed(self) -> int:

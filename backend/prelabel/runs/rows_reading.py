@@ -155,7 +155,10 @@ def _outcome(imported: ImportRow, verdict: Accepted | Refused, found: Found) -> 
 def _error(mistake: Mistake, data_row: DataRowRef | None, found: Found) -> RowError:
     if mistake.name == "UnknownDataRow" and data_row is not None:
         told = found.error(data_row.global_key, data_row.id)
-        return RowError(told.name, mistake.message, told.additional_info)
+        message = mistake.message
+        if told.name == "DataRowNotInRun":
+            message = message.replace("is no data row here", "is a data row, but not of this run")
+        return RowError(told.name, message, told.additional_info)
     return RowError(mistake.name, mistake.message, mistake.remedy)
 
 

@@ -15,7 +15,7 @@ from prelabel.errors import NotFoundError, RequestError
 from prelabel.runs.datarows import NAMED, batched, data_row_of
 from prelabel.runs.held import DataRow, Split
 from prelabel.runs.scores import Scores
-from prelabel.runs.tables import data_rows, model_runs, models, run_data_rows, run_items, slices
+from prelabel.runs.tables import data_rows, models, run_data_rows, run_items, slices
 
 LONGEST_NAME = 255
 """Characters of a slice's name."""
@@ -85,12 +85,6 @@ class Slices(Scores):
                 SavedSlice(row.model, row.name, row.condition, row.created_at, row.updated_at)
                 for row in db.execute(query)
             ]
-
-    def slices_of_run(self, run: int) -> list[SavedSlice]:
-        """The saved slices of a run's model."""
-        with self.database.read() as db:
-            model = db.execute(select(model_runs.c.model_id).where(model_runs.c.id == run)).scalar_one()
-        return self.slices(int(model))
 
     def delete_slice(self, model: int, name: str) -> None:
         """Delete a saved slice.

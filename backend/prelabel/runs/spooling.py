@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
@@ -117,12 +118,13 @@ def _spool_rows(spool: Spool, source: object) -> str:
 def _copy(spool: Spool, path: Path) -> None:
     try:
         with path.open("rb") as file:
-            if file.read(64).lstrip()[:1] == b"[":
+            first = file.readline(64)
+            if first.lstrip()[:1] == b"[":
                 raise RequestError(
                     f"{path} is one JSON array.", hint="Write NDJSON: one JSON object a line, without commas between."
                 )
-            file.seek(0)
-            spool.raw(file)
+            rest = b"" if first.endswith(b"\n") else file.readline()
+            spool.raw(itertools.chain([first + rest], file))  # a pipe cannot go back
     except OSError as error:
         raise DataError(
             f"{path} cannot be read: {error.strerror}.", hint="Give a path or an http(s) address."

@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD = "0004"
+SCHEMA_HEAD = "0008"
 """Revision that this code needs; `Ledger.open` migrates a database that has another one."""
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -67,6 +67,7 @@ model_runs = Table(
     Column("provenance", Text, nullable=False, server_default="{}"),
     Column("stage", String(16), nullable=False, server_default="candidate"),  # candidate, shadow, promoted
     Column("promoted_at", Float),
+    Column("artifact", Text),  # JSON of `prelabel.artifacts.Artifact`; null: it was not trained here
     Column("collected_until", Float),  # ledger rows written before are in the run's items
 )
 
@@ -81,6 +82,7 @@ connections = Table(
     Column("token", Text, nullable=False),
     Column("extra_params", Text, nullable=False),
     Column("connected", Boolean, nullable=False),  # false: only predicted when somebody asks
+    Column("annotated", Integer, nullable=False, server_default="0"),  # annotations since the last training
     Column("updated_at", Float, nullable=False),
     UniqueConstraint("instance", "project", "model_id", name="uq_connections_instance_project_model"),
 )
@@ -263,6 +265,7 @@ run_items = Table(
     Column("body", Text, nullable=False),
     Column("import_id", BigId),  # null: collected from the ledger
     Column("updated_at", Float, nullable=False),
+    Column("distribution", Text),  # JSON: `prelabel.distributions`; null: the model stated none
     Index("ix_run_items_confidence", "run_id", "role", "confidence"),
     sqlite_with_rowid=False,  # a run's items lie together, by data row
 )
@@ -302,4 +305,48 @@ slices = Table(
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     UniqueConstraint("model_id", "name", name="uq_slices_model_name"),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("encoder", String(255), primary_key=True),  # name and fingerprint, like a model version
+    Column("data_row_id", BigId, ForeignKey("data_rows.id", ondelete="CASCADE"), primary_key=True),
+    Column("content", String(32), nullable=False),  # hash of what was embedded
+    Column("vector", LargeBinary, nullable=False),  # float32, little-endian
+    Column("updated_at", Float, nullable=False),
+)
+
+selections = Table(
+    "selections",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("run_id", BigId, ForeignKey("model_runs.id", ondelete="CASCADE"), nullable=False),
+    Column("project", BigInteger, nullable=False),
+    Column("strategy", String(64), nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("size", Integer, nullable=False),  # picks
+    Column("created_at", Float, nullable=False),
+    Index("ix_selections_run", "run_id"),
+)
+
+picks = Table(
+    "picks",
+    metadata,
+    Column("selection_id", BigId, ForeignKey("selections.id", ondelete="CASCADE"), primary_key=True),
+    Column("data_row_id", BigId, ForeignKey("data_rows.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, nullable=False),  # in the order in which to label, from 0
+    Column("arm", String(64), nullable=False),  # the strategy that chose it
+    Column("priority", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+model_state = Table(
+    "model_state",
+    metadata,
+    Column("model", String(255), primary_key=True),  # a model's name; it may say something before it has a run
+    Column("project", String(64), primary_key=True),  # Label Studio's id; empty: none
+    Column("key", String(255), primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("updated_at", Float, nullable=False),
 )
