@@ -153,8 +153,6 @@ WITHOUT_PART = {
     "text.text.nested_text": "no control for 'inner'",
     "audio.text.temporal_nested": "no control for 'speaker_notes'",
     "document.relationship.source_ontology_name": "its source is the feature 'free_text'",
-    "video.mask.uri": "its masks became outlines",
-    "video.mask.imbytes": "its masks became outlines",
 }
 """Samples of which a part has no counterpart (not in the ontology, or not in Label Studio), and what is said of it."""
 
@@ -470,16 +468,129 @@ def test_frame_0_has_no_counterpart_and_is_named() -> None:
     assert "counts frames from 1" in converted("video", body).dropped[0]
 
 
-def test_a_point_of_a_video_is_one_vertex_a_frame() -> None:
-    frames = [{"frame": n, "point": {"x": 256.0 * n, "y": 853.5}} for n in (1, 2)]
-    body = {"dataRow": {"globalKey": "gk"}, "uuid": "00000000-0000-4000-8000-0000000000aa", "name": "point",
-            "segments": [{"keyframes": frames}]}  # fmt: skip
+# --- a video's lines, points, polygons and masks, which the editor draws as boxes
+UUID = "00000000-0000-4000-8000-0000000000aa"
+LINE = [{"x": 256.0, "y": 170.7}, {"x": 768.0, "y": 512.1}, {"x": 512.0, "y": 853.5}]
+
+
+def track(key: str, *shapes: Any) -> Json:
+    """A row with a shape in frames 1, 2, 3 ..."""
+    name = {"line": "polyline"}.get(key, key)
+    keyframes = [{"frame": frame, key: shape} for frame, shape in enumerate(shapes, start=1)]
+    return {"dataRow": {"globalKey": "gk"}, "uuid": UUID, "name": name, "segments": [{"keyframes": keyframes}]}
+
+
+@pytest.mark.parametrize(
+    ("key", "shape"), [("line", LINE), ("point", LINE[0]), ("polygon", [*LINE, LINE[0]]), ("line", LINE[:1] * 2)]
+)
+def test_a_shape_in_a_video_is_a_box_around_it_and_comes_back_as_it_was(key: str, shape: Any) -> None:
+    body = track(key, shape, shape)
     (region,) = converted("video", body).result
-    assert [len(one["vertices"]) for one in region["value"]["sequence"]] == [1, 1]
+    assert (region["type"], region["value"]["labels"]) == ("videorectangle", [body["name"]])
+    for one in region["value"]["sequence"]:
+        points = shape if isinstance(shape, list) else [shape]
+        for point in points:
+            assert one["x"] - 1e-3 <= point["x"] / 25.6 <= one["x"] + one["width"] + 1e-3
+            assert one["y"] - 1e-3 <= point["y"] / 17.07 <= one["y"] + one["height"] + 1e-3
+        assert min(one["width"], one["height"]) >= 2, "else nobody sees it"
+    assert back("video", region).rows == [body]
+
+
+def test_a_box_that_was_moved_and_stretched_takes_its_line_along() -> None:
+    (region,) = converted("video", track("line", LINE, LINE)).result
+    second = region["value"]["sequence"][1]
+    assert [second[side] for side in ("x", "y", "width", "height")] == pytest.approx([10, 10, 20, 40])
+    second |= {"x": 50, "y": 20, "width": 40, "height": 40}
     (row,) = back("video", region).rows
+    first, moved = (keyframe["line"] for keyframe in row["segments"][0]["keyframes"])
+    assert first == LINE
+    assert same(moved, [{"x": 1280.0, "y": 341.4}, {"x": 2304.0, "y": 682.8}, {"x": 1792.0, "y": 1024.2}], 1e-3)
+
+
+def test_a_keyframe_that_a_person_adds_has_the_shape_before_it() -> None:
+    (region,) = converted("video", track("line", LINE, LINE[:2])).result
+    added = {**region["value"]["sequence"][0], "frame": 7, "x": 20, "enabled": False}
+    region["value"]["sequence"][1]["enabled"] = True
+    region["value"]["sequence"].append(added)
+    (row,) = back("video", region).rows
+    assert [len(one["line"]) for one in row["segments"][0]["keyframes"]] == [3, 2, 2]
+
+
+def drawn_box(label: str) -> Json:
+    """A box that a person drew in frame 1: the middle fifth of the picture."""
+    place = {"frame": 1, "enabled": False, "x": 40, "y": 40, "width": 20, "height": 20, "rotation": 0, "time": 0.04}
+    value = {"framesCount": 100, "labels": [label], "sequence": [place]}
+    return {"id": "p", "from_name": "box", "to_name": "video", "type": "videorectangle", "value": value}
+
+
+def test_a_box_that_a_person_drew_for_a_point_polygon_or_mask_is_its_middle_its_corners_and_all_in_it() -> None:
+    facts = AssetFacts("video", 100, 50, fps=25, frames_count=100)
+    (point,) = back("video", drawn_box("point"), facts=facts).rows
+    assert point["segments"][0]["keyframes"] == [{"frame": 1, "point": {"x": 50.0, "y": 25.0}}]
+    (polygon,) = back("video", drawn_box("polygon"), facts=facts).rows
+    ring = polygon["segments"][0]["keyframes"][0]["polygon"]
+    assert [(one["x"], one["y"]) for one in ring] == [(40, 20), (60, 20), (60, 30), (40, 30), (40, 20)]
+    (mask,) = back("video", drawn_box("mask"), facts=facts).rows
+    (instance,) = mask["masks"]["instances"]
+    inside = np.argwhere(pixels_of(mask["masks"]["frames"][0], instance["colorRGB"]))
+    assert (inside.min(axis=0).tolist(), inside.max(axis=0).tolist(), len(inside)) == ([20, 40], [29, 59], 200)
+    conversion = back("video", drawn_box("polyline"), facts=facts)
+    assert conversion.rows == []
+    assert "a box does not say where its line runs" in conversion.dropped[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "label", "found"),
+    [("point", LINE[0], "mask", "masks"), ("line", LINE, "point", "point"), ("point", LINE[0], "polygon", "polygon"),
+     ("line", LINE, "bounding_box", "bbox")],
+)  # fmt: skip
+def test_what_a_person_relabels_as_another_kind_of_shape_is_what_its_box_says(
+    key: str, shape: Any, label: str, found: str
+) -> None:
+    (region,) = converted("video", track(key, shape)).result
+    region["value"]["labels"] = [label]
+    conversion = back("video", region)
+    (row,) = conversion.rows
+    assert conversion.dropped == []
+    assert found in (row if found == "masks" else row["segments"][0]["keyframes"][0])
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(0, 0), (12.5, 50 / 3), (25, 0)])
+def test_a_mask_in_a_video_moves_with_its_box(dx: float, dy: float) -> None:
+    facts = AssetFacts("video", 8, 6, fps=25, frames_count=100, images=IMAGES)
+    (sample,) = SAMPLES["video.mask.uri"]["rows"]
+    result = converted("video", sample, facts=facts).result
+    before = [pixels_of(frame, BLUE) for frame in sample["masks"]["frames"]]
+    for region in result:
+        for one in region["value"]["sequence"]:
+            one["x"], one["y"] = one["x"] + dx, one["y"] + dy
+    (row,) = back("video", *result, facts=facts).rows
+    shift = (round(dy * 6 / 100), round(dx * 8 / 100))
+    moved = [np.roll(np.asarray(one), shift, axis=(0, 1)).tolist() for one in before]
+    assert [pixels_of(frame, BLUE) for frame in row["masks"]["frames"]] == moved
+
+
+VECTORS = """<View><Video name="video" value="$video" frameRate="25"/><VideoVectorLabels name="line" toName="video">
+<Label value="point" tool="point"/><Label value="mask" tool="raster-segmentation"/></VideoVectorLabels></View>"""
+"""For editors that have this tag; the one of Label Studio 1.23 has not."""
+
+
+def test_with_vectors_a_point_of_a_video_is_one_vertex_a_frame_and_a_mask_is_its_outline() -> None:
+    body = track("point", *({"x": 256.0 * n, "y": 853.5} for n in (1, 2)))
+    config = labeling.parse(VECTORS)
+    (region,) = to_regions([accepted(body)], ONTOLOGY, config, FACTS["video"]).result
+    assert [len(one["vertices"]) for one in region["value"]["sequence"]] == [1, 1]
+    (row,) = to_rows([region], ONTOLOGY, config, FACTS["video"], ROW).rows
     assert same(row, body, 1e-3)
+    facts = dataclasses.replace(FACTS["video"], width=8, height=6)
+    (sample,) = SAMPLES["video.mask.imbytes"]["rows"]
+    conversion = to_regions([accepted(sample)], ONTOLOGY, config, facts)
+    assert "its masks became outlines" in conversion.dropped[0]
+    (row,) = to_rows(conversion.result, ONTOLOGY, config, facts, DataRowRef("video-gk-1")).rows
+    assert meaning(row) == meaning(sample)
 
 
+# --- answers in time
 def test_frames_of_an_answer_are_inclusive_on_both_sides() -> None:
     body = {"uuid": "u", "name": "radio_index", "answer": {"name": "first_radio_answer"},
             "frames": [{"start": 9, "end": 15}]}  # fmt: skip
@@ -539,6 +650,26 @@ def test_milliseconds_become_seconds_and_what_is_nested_is_a_region_of_its_own()
         (["professional"], 1, 1.6, ids[0]),
         (["clear"], 1, 1.2, ids[1]),
     ]
+
+
+def test_a_text_of_an_audio_stands_beside_a_label_that_names_the_question() -> None:
+    result = converted("audio", *SAMPLES["audio.text.temporal"]["rows"]).result
+    assert [(r["from_name"], r["value"].get("labels"), r["value"].get("text")) for r in result] == [
+        ("texts", ["text_index"], None),
+        ("texts", ["text_index"], None),
+        ("text_index", None, ["Hello, how can I help you?"]),
+        ("text_index", None, ["Thank you for calling!"]),
+    ]
+    assert [region["id"] for region in result[:2]] == [region["id"] for region in result[2:]]
+    conversion = back("audio", result[0])
+    assert conversion.rows == []
+    assert "nothing was written in it" in conversion.dropped[0]
+
+
+def test_ranges_come_back_in_the_order_of_time() -> None:
+    sample = SAMPLES["audio.checklist.temporal"]["rows"]
+    (row,) = back("audio", *reversed(converted("audio", *sample).result)).rows
+    assert [one["frames"] for one in row["answer"]] == [one["frames"] for one in sample[0]["answer"]]
 
 
 def test_a_nested_range_outside_its_parents_is_named_where_labelbox_drops_it_without_a_word() -> None:
@@ -639,6 +770,48 @@ def test_a_checklist_has_the_lowest_score_and_each_option_gets_its_own_back() ->
 def test_custom_metrics_stay_in_the_regions_meta() -> None:
     result = converted("image", *SAMPLES["image.bbox.custom_metrics"]["rows"]).result
     assert result[0]["meta"]["customMetrics"] == [{"name": "iou", "value": 0.81}, {"name": "tagsCount", "value": 43}]
+
+
+def as_the_editor_keeps_it(result: Sequence[Json]) -> list[Json]:
+    """One ``meta`` for all results of a region, none for relations: Label Studio's editor knows no more."""
+    first: dict[str, Any] = {}
+    for region in result:
+        first.setdefault(str(region.get("id")), region.get("meta"))
+    return [{**region, "meta": first[str(region.get("id"))] if "id" in region else None} for region in result]
+
+
+def test_what_belongs_to_a_nested_answer_survives_an_editor_that_keeps_one_meta_a_region() -> None:
+    answers = [
+        {"name": "sub_radio_question", "answer": {"name": "first_sub_radio_answer", "confidence": 0.4,
+                                                  "customMetrics": [{"name": "inner", "value": 0.25}]}},
+        {"name": "sub_free_text", "answer": "said"},
+    ]  # fmt: skip
+    body = {"dataRow": {"globalKey": "gk"}, "uuid": UUID, "name": "bbox_with_subclasses", "confidence": 0.5,
+            "customMetrics": [{"name": "own", "value": 1.0}], "classifications": answers,
+            "bbox": {"top": 170.7, "left": 256.0, "height": 170.7, "width": 256.0}}  # fmt: skip
+    result = converted("image", body).result
+    for kept in (result, as_the_editor_keeps_it(result)):
+        (row,) = back("image", *kept).rows
+        assert same(row, body, 1e-3), row
+
+
+def test_a_nested_answer_that_a_person_gave_has_no_metrics_of_its_object() -> None:
+    body = {"uuid": UUID, "name": "mask_with_text_subclass", "mask": SAMPLES["image.mask.png"]["rows"][0]["mask"],
+            "customMetrics": [{"name": "own", "value": 1.0}]}  # fmt: skip
+    (region,) = converted("image", body, facts=SMALL).result
+    value = {**region["value"], "text": ["written"]}
+    written = {**region, "from_name": "mask_with_text_subclass__sub_free_text", "type": "textarea", "value": value}
+    (row,) = back("image", region, written, facts=SMALL).rows
+    assert row["classifications"] == [{"name": "sub_free_text", "answer": "written"}]
+    assert row["customMetrics"] == [{"name": "own", "value": 1.0}]
+
+
+def test_a_relation_keeps_its_uuid_and_readonly_in_an_editor_that_keeps_no_meta_of_relations() -> None:
+    rows = json.loads(json.dumps(SAMPLES["image.relationship"]["rows"]))
+    rows[2]["relationship"]["readonly"] = True
+    kept = as_the_editor_keeps_it(converted("image", *rows).result)
+    again = back("image", *kept).rows
+    assert again[2] == {**rows[2], "dataRow": {"globalKey": "gk"}}
 
 
 # --- what people draw

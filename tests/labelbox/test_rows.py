@@ -588,6 +588,13 @@ def test_classifications_nested_without_end_are_refused() -> None:
     assert refused(line).errors[0].field == ""
 
 
+def test_an_empty_name_is_refused_below_a_question_that_the_ontology_does_not_have_too() -> None:
+    nested = {"name": "", "answer": "x"}
+    answer = {"schemaId": "x" * 25, "classifications": [nested]}
+    row = {"dataRow": TEXT["dataRow"], "schemaId": "y" * 25, "answer": answer}
+    assert refused(row).errors[0].field == "answer.classifications[0].name"
+
+
 # --- whatever comes
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 300) | st.floats() | st.text(max_size=3),

@@ -194,8 +194,8 @@ class Line:
                 "is missing",
                 'Give "name" or "schemaId" as the ontology has it.',
             )
-        if name is not None and type(name) is not str:
-            raise self.wrong("WrongType", join(where, "name"), name, "is not a string", "Give the name as a string.")
+        if name is not None and (type(name) is not str or not name):
+            raise self.wrong("WrongType", join(where, "name"), name, "is no name", "Give the name as a string.")
         return name, schema_id
 
     def foreign(self, schema_id: str, where: str) -> None:

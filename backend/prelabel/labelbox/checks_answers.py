@@ -93,7 +93,7 @@ def nested(
         alias(line, entry, at)
         line.keys(entry, at, ENTRY_KEYS)
         node = _asked(line, entry, at, questions)
-        name = node.name if node is not None else entry.get("name") or entry["schemaId"]
+        name = node.name if node is not None else entry.get("name", entry.get("schemaId"))
         if name in seen:
             raise line.wrong("Repeated", join(at, "name"), name, "is answered twice", "Answer each question once.")
         seen.add(name)

@@ -9,7 +9,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from prelabel.errors import SettingsError
-from prelabel.labelbox.checks import Line, Wrong
+from prelabel.labelbox.checks import Json, Line, Wrong
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ def mask(line: Line, value: object, where: str) -> None:
     """
     if type(value) is dict and "png" in value:
         line.record(value, where, ("png",))
-        pixels = _pixels(line, value["png"], f"{where}.png", one_channel=True)
+        pixels = _pixels(line, value, "png", where, one_channel=True)
         largest = pixels.max(initial=0)
         if largest > 1:
             raise line.wrong(
@@ -44,7 +44,7 @@ def mask(line: Line, value: object, where: str) -> None:
     if source == "instanceURI":
         address(line, value[source], f"{where}.{source}")
         return
-    pixels = _pixels(line, value[source], f"{where}.{source}")
+    pixels = _pixels(line, value, source, where)
     if not (pixels == wanted).all(axis=-1).any():
         raise line.wrong(
             "InvalidMask", f"{where}.colorRGB", list(wanted), "does not occur in the image",
@@ -74,17 +74,20 @@ def address(line: Line, value: object, where: str) -> None:
         raise line.wrong("WrongType", where, value, "is no address", "Give an address such as https://...")
 
 
-def composite(line: Line, value: object, where: str) -> None:
-    """A frame's inline image: an RGB PNG of the picture's size.
+def composite(line: Line, frame: Json, where: str) -> None:
+    """A frame's inline image, ``imBytes``: an RGB PNG of the picture's size.
 
     Raises:
         Wrong: it is not.
     """
-    _pixels(line, value, where)
+    _pixels(line, frame, "imBytes", where)
 
 
-def _pixels(line: Line, value: object, where: str, *, one_channel: bool = False) -> NDArray[np.integer]:
-    """``[height, width]`` or ``[height, width, 3]`` of a base64 PNG."""
+def _pixels(line: Line, holder: Json, key: str, where: str, *, one_channel: bool = False) -> NDArray[np.integer]:
+    """``[height, width]`` or ``[height, width, 3]`` of the base64 PNG at ``key``, without a data: address's head."""
+    if type(holder[key]) is str and holder[key].startswith("data:"):
+        holder[key] = holder[key].partition(",")[2]
+    value, where = holder[key], f"{where}.{key}"
     data = _decoded(line, value, where)
     width, height = struct.unpack(">II", data[16:24])
     facts = line.facts
@@ -122,7 +125,7 @@ def _decoded(line: Line, value: object, where: str) -> bytes:
     if type(value) is not str:
         raise _no_png(line, value, where, "is not base64 text")
     try:
-        data = base64.b64decode(value.partition(",")[2] if value.startswith("data:") else value, validate=True)
+        data = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
         raise _no_png(line, value, where, "is not base64") from error
     if not data.startswith(SIGNATURE) or len(data) < 24:

@@ -143,7 +143,7 @@ def masks_row(line: Line) -> str:
             raise line.wrong("Repeated", f"{at}.index", index, "is there twice", "Give one image a frame.")
         seen.add(index)
         if source == "imBytes":
-            composite(line, frame[source], f"{at}.imBytes")
+            composite(line, frame, at)
         else:
             address(line, frame[source], f"{at}.instanceURI")
     _instances(line, masks)

@@ -11,13 +11,14 @@ from xml.etree.ElementTree import Element
 
 from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]  # ships no types
 
-from prelabel.labelbox.config_tags import ENTITY_OBJECTS, MESSAGE_TOOLS, TAG_TOOLS, TOKEN_TEXT
+from prelabel.labelbox.config_tags import BELOW, ENTITY_OBJECTS, MESSAGE_TOOLS, TAG_TOOLS, TOKEN_TEXT
 from prelabel.labelbox.ontology import ClassificationNode, Option, Question, Scope, Tool
 from prelabel.labeling import ControlTag, LabelingConfig, parse
 from prelabel.labeling.tags import AUDIO
 from prelabel.regions.target import attribute
 
-_QUESTION_TAGS = frozenset({"Choices", "Taxonomy", "Rating", "TextArea", "Number", "DateTime"})
+QUESTION_TAGS = frozenset({"Choices", "Taxonomy", "Rating", "TextArea", "Number", "DateTime"})
+"""Controls that take an answer, and draw nothing."""
 _STARS = 5
 """Label Studio's ``maxRating`` where none is given."""
 
@@ -45,7 +46,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A tool: the ``label`` of ``holder`` (the control that has the labels), drawn by ``control``."""
+    """A tool: a label of ``holder`` (the control that has the labels), drawn by ``control``.
+
+    ``stored`` is that label, which is the tool's name wherever two tools do not share one.
+    """
 
     name: str
     tool: Tool
@@ -54,6 +58,7 @@ class Drawn:
     color: str = ""
     required: bool = False
     questions: tuple[Asked, ...] = ()
+    stored: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,11 @@ def read_config(xml: str) -> Bound:
     return _Reading(parse(xml), fromstring(xml.strip(), forbid_dtd=True)).bound()
 
 
+def answer_controls(config: LabelingConfig) -> frozenset[str]:
+    """Names of the controls that take answers."""
+    return frozenset(control.name for control in config.controls if control.tag in QUESTION_TAGS)
+
+
 class _Reading:
     """One config while it is being read."""
 
@@ -82,15 +92,17 @@ class _Reading:
         self.config = config
         self.root = root
         self.elements: dict[str, Element] = {}
-        self.under: dict[str, tuple[str, str]] = {}
-        """The control and the label or choice under which a control is asked."""
+        self.under: dict[str, tuple[str, tuple[str, ...]]] = {}
+        """The control and the labels or choices under which a control is asked."""
         self._walk(root, None)
 
-    def _walk(self, element: Element, condition: tuple[str, str] | None) -> None:
+    def _walk(self, element: Element, condition: tuple[str, tuple[str, ...]] | None) -> None:
         tag_name = attribute(element.attrib, "whenTagName")
         when = attribute(element.attrib, "whenLabelValue") or attribute(element.attrib, "whenChoiceValue")
-        if when:
-            condition = (tag_name, when)
+        if element.get(BELOW):
+            condition = (tag_name, (element.attrib[BELOW],))
+        elif when:
+            condition = (tag_name, (when, *(part.strip() for part in when.split(","))))
         name = element.get("name", "")
         if name and self.config.control(name) is not None and "toName" in element.attrib:
             self.elements[name] = element
@@ -136,7 +148,8 @@ class _Reading:
         for element in self._labels(holder):
             stored = _stored(element)
             yield Drawn(
-                name=stored,
+                name=element.get("named") or stored,
+                stored=stored,
                 tool=_tool(element.get("tool", ""), default),
                 control=control,
                 holder=holder,
@@ -167,12 +180,12 @@ class _Reading:
     def _of_label(self, control: ControlTag, holder: ControlTag, label: str) -> Iterator[Asked]:
         """Per-region questions that a region of this label is asked."""
         for other in self.config.controls:
-            if other.tag not in _QUESTION_TAGS or not other.per_region or self._asks(other) == TOKEN_TEXT:
+            if other.tag not in QUESTION_TAGS or not other.per_region or self._asks(other) == TOKEN_TEXT:
                 continue
             condition = self.under.get(other.name)
             if condition is not None:
                 tag_name, when = condition
-                if tag_name in {"", control.name, holder.name} and _covers(when, label):
+                if tag_name in {"", control.name, holder.name} and label in when:
                     yield self._question(other, self._name_below(other, f"{label}__"))
             elif other.to_name[:1] == control.to_name[:1] and not self._is_top(other):
                 owner = self._owner(other)
@@ -197,8 +210,8 @@ class _Reading:
         if control.name in self.under:
             return self._text_range(control) is not None
         if control.tag in {"Labels", "TimelineLabels"}:
-            return shown in AUDIO or (control.tag == "TimelineLabels" and self._asks(control) != "text")
-        if control.tag not in _QUESTION_TAGS or self._asks(control) in MESSAGE_TOOLS:
+            return self._asks(control) != "text" and (shown in AUDIO or control.tag == "TimelineLabels")
+        if control.tag not in QUESTION_TAGS or self._asks(control) in MESSAGE_TOOLS:
             return False
         if shown == "Paragraphs" and control.per_region:
             return bool(attribute(control.attributes, "question")) or self._owner(control) is None
@@ -207,7 +220,7 @@ class _Reading:
     def _top_question(self, control: ControlTag) -> Iterator[Asked]:
         indexed = control.per_region or control.tag in {"Labels", "TimelineLabels"}
         ranges = self._text_range(control)
-        label = self.under[control.name][1] if ranges is not None else ""
+        label = self.under[control.name][1][0] if ranges is not None else ""
         asked = self._question(control, label or attribute(control.attributes, "question") or control.name)
         prompts = asked.node.type not in {"radio", "checklist", "text"}
         scope: Scope | None = None if prompts else "index" if indexed else "global"
@@ -215,12 +228,11 @@ class _Reading:
         yield dataclasses.replace(asked, node=node, range_control=ranges, range_label=label)
 
     def _text_range(self, control: ControlTag) -> ControlTag | None:
-        """The ``TimelineLabels`` whose labels are free-text questions, where ``control`` takes one's answer."""
-        tag_name, _ = self.under.get(control.name, ("", ""))
+        """The control whose labels are free-text questions of stretches of time, where ``control`` takes an answer."""
+        tag_name, _ = self.under.get(control.name, ("", ()))
         ranges = self.config.control(tag_name)
-        return (
-            ranges if ranges is not None and ranges.tag == "TimelineLabels" and self._asks(ranges) == "text" else None
-        )
+        timed = ranges is not None and ranges.tag in {"TimelineLabels", "Labels"} and self._asks(ranges) == "text"
+        return ranges if timed else None
 
     def _name_below(self, control: ControlTag, prefix: str) -> str:
         told = attribute(control.attributes, "question")
@@ -259,9 +271,7 @@ class _Reading:
         return Asked(node, control, below)
 
     def _under(self, name: str, value: str) -> list[ControlTag]:
-        found = [
-            self.config.control(n) for n, (tag, when) in self.under.items() if tag == name and _covers(when, value)
-        ]
+        found = [self.config.control(n) for n, (tag, when) in self.under.items() if tag == name and value in when]
         return [control for control in found if control is not None]
 
     def _tree(self, control: ControlTag, element: Element, name: str, kind: Question) -> Asked:
@@ -301,11 +311,6 @@ def _type(control: ControlTag) -> Question:
     if control.tag in {"TextArea", "Number", "DateTime"}:
         return "text"
     return "checklist" if control.multiple else "radio"
-
-
-def _covers(when: str, value: str) -> bool:
-    """Whether a condition names ``value``: it is one value, or several with commas between."""
-    return when == value or value in [part.strip() for part in when.split(",")]
 
 
 def _true(attributes: Mapping[str, str], name: str) -> bool:

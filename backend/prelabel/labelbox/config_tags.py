@@ -20,7 +20,7 @@ DRAWN: Mapping[Tool, tuple[str, str]] = {
     "raster-segmentation": ("BrushLabels", "mask"),
     "superpixel": ("BrushLabels", "mask"),
 }
-_VIDEO_VECTOR = ("VideoVectorLabels", "line")
+_VIDEO = ("Labels", "videoLabels")
 MESSAGE_TOOLS: frozenset[Tool] = frozenset({"message-single-selection", "message-multi-selection", "message-ranking"})
 
 TOOL_CONTROLS: Mapping[Asset, Mapping[Tool, tuple[str, str]]] = {
@@ -28,21 +28,16 @@ TOOL_CONTROLS: Mapping[Asset, Mapping[Tool, tuple[str, str]]] = {
     "geospatial": DRAWN,
     "dicom": DRAWN,
     "document": {**DRAWN, "named-entity": ("RectangleLabels", "bbox")},
-    "video": {
-        "rectangle": ("Labels", "videoLabels"),
-        "line": _VIDEO_VECTOR,
-        "point": _VIDEO_VECTOR,
-        "polygon": _VIDEO_VECTOR,
-        "raster-segmentation": _VIDEO_VECTOR,
-    },
+    "video": dict.fromkeys(DRAWN, _VIDEO),
     "text": {"named-entity": ("Labels", "ner")},
     "html": {"named-entity": ("HyperTextLabels", "ner")},
     "conversational": {"named-entity": ("ParagraphLabels", "ner")},
     "audio": {},
     "llm": {},
 }
-"""Tag and name of the control that holds a tool's label. Video masks are drawn as outlines: Label Studio has no masks
-in videos."""
+"""Tag and name of the control that holds a tool's label. In a video everything is drawn with ``VideoRectangle``: Label
+Studio's editor has no other tool there (it does not know ``VideoVectorLabels``, and shows nothing of a config with it).
+"""
 
 TAG_TOOLS: Mapping[str, Tool] = {
     "RectangleLabels": "rectangle",
@@ -69,10 +64,12 @@ TAG_TOOLS: Mapping[str, Tool] = {
 ENTITY_OBJECTS = frozenset({"Text", "HyperText", "Paragraphs"})
 """Objects on which ``Labels`` marks entities."""
 
+WHOLE = {"maxWidth": "90%"}
+"""Of an ``Image``: wider ones are zoomed, and cut at the edges, when Label Studio draws its tools beside them."""
 OBJECTS: Mapping[Asset, tuple[str, str, Mapping[str, str]]] = {
-    "image": ("Image", "image", {"value": "$image"}),
-    "geospatial": ("Image", "image", {"value": "$image"}),
-    "document": ("Image", "pages", {"valueList": "$pages"}),
+    "image": ("Image", "image", {"value": "$image", **WHOLE}),
+    "geospatial": ("Image", "image", {"value": "$image", **WHOLE}),
+    "document": ("Image", "pages", {"valueList": "$pages", **WHOLE}),
     "video": ("Video", "video", {"value": "$video"}),
     "text": ("Text", "text", {"value": "$text"}),
     "html": ("HyperText", "html", {"value": "$html"}),
@@ -92,6 +89,8 @@ INDEXED: frozenset[Asset] = frozenset({"video", "audio", "conversational"})
 """Assets that have frames, time ranges or messages for questions of scope ``index``."""
 TOKEN_TEXT = "token-text"  # noqa: S105 (a document's tokens)
 """``asks`` of the per-region ``TextArea`` for what stands in a document's box: no question of the ontology."""
+BELOW = "below"
+"""The attribute of a ``View`` that names one label or choice whose name has a comma."""
 RANKED = "ranked"
 """The bucket of a ranking."""
 

@@ -8,10 +8,21 @@ from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element, SubElement
 
 from prelabel.labelbox.assets import AssetFacts
-from prelabel.labelbox.config_tags import MESSAGE_TOOLS, OBJECTS, RANKED, TAG_TOOLS, TOKEN_TEXT, TOOL_CONTROLS
+from prelabel.labelbox.config_tags import (
+    BELOW,
+    MESSAGE_TOOLS,
+    OBJECTS,
+    RANKED,
+    TAG_TOOLS,
+    TOKEN_TEXT,
+    TOOL_CONTROLS,
+    WHOLE,
+)
 from prelabel.labelbox.ontology import ClassificationNode, Option, Tool, ToolNode
 from prelabel.labelbox.rows import Asset
 
+HEADER_SIZE = "6"
+"""Label Studio's smallest heading."""
 _CHOICES: Mapping[str, str] = {
     "radio": "single", "checklist": "multiple", "response-radio": "single", "response-checklist": "multiple",
 }  # fmt: skip
@@ -29,7 +40,9 @@ class Draft:
     shown: str = ""
     """The object that whole-task questions point at."""
     texts: Element | None = None
-    """The ``TimelineLabels`` whose labels are the free-text questions of a video."""
+    """The ``TimelineLabels`` or ``Labels`` whose labels are the free-text questions of a video or an audio."""
+    places: dict[str, Element] = field(default_factory=dict)
+    """Where each series of a DICOM study is shown, with its labels below."""
     labels: dict[str, set[str]] = field(default_factory=dict)
     """Labels by control: one control takes a label once."""
 
@@ -45,10 +58,12 @@ class Draft:
     # --- objects
     def add_objects(self) -> None:
         if self.asset == "dicom":
-            names = [self.name(group) for group in self.facts.groups]
-            for name in names:
-                SubElement(self.root, "Image", {"name": name, "valueList": f"${name}"})
-            self.shown = names[0]
+            for group in self.facts.groups:
+                name = self.name(group)
+                place = self.places[group] = SubElement(self.root, "View")
+                _header(place, name)
+                SubElement(place, "Image", {"name": name, "valueList": f"${name}", **WHOLE})
+                self.shown = self.shown or name
             return
         tag, name, attributes = OBJECTS[self.asset]
         self.shown = self.name(name)
@@ -68,13 +83,15 @@ class Draft:
         for group in self.facts.groups if self.asset == "dicom" else ("",):
             controls: dict[str, list[Element]] = {}
             holders = [self._label(tool, group, controls) for tool in drawn]
-            for tool, control in zip(drawn, holders, strict=True):
-                self._questions_of(tool, control, group)
-        if self.asset == "video" and any(tool.tool == "rectangle" for tool in drawn):
+            for tool, (control, label) in zip(drawn, holders, strict=True):
+                self._questions_of(tool, control, label, group)
+        if self.asset == "video" and drawn:
             SubElement(self.root, "VideoRectangle", {"name": self.name("box"), "toName": self.shown})
         if any(tool.tool == "named-entity" for tool in drawn) and self.asset == "document":
+            view = SubElement(self.root, "View", {"visibleWhen": "region-selected"})
+            _header(view, "Text")
             SubElement(
-                self.root,
+                view,
                 "TextArea",
                 {"name": self.name("ocr"), "toName": self.shown, "perRegion": "true", "asks": TOKEN_TEXT},
             )
@@ -87,11 +104,21 @@ class Draft:
             if tool.tool in MESSAGE_TOOLS:
                 self._message_tool(tool)
 
-    def _label(self, tool: ToolNode, group: str, controls: dict[str, list[Element]]) -> Element:
-        """Add a tool's label to the control of its kind; a name that is there already begins another control."""
+    def _label(self, tool: ToolNode, group: str, controls: dict[str, list[Element]]) -> tuple[Element, str]:
+        """Add a tool's label to the control of its kind; a name that is there already begins another control.
+
+        ``VideoRectangle`` takes the labels of one control only, so there the label says the kind of tool as well.
+
+        Returns:
+            The control, and the label.
+        """
         tag, name = TOOL_CONTROLS[self.asset][tool.tool]
         known = controls.setdefault(tag, [])
-        control = next((one for one in known if tool.name not in self.labels[one.attrib["name"]]), None)
+        label = tool.name
+        if self.asset == "video" and known:
+            while label in self.labels[known[0].attrib["name"]]:
+                label = f"{label} ({tool.tool})"
+        control = next((one for one in known if label not in self.labels[one.attrib["name"]]), None)
         if control is None:
             attributes = {
                 "name": self.name(f"{name}_{group}" if group else name),
@@ -99,30 +126,27 @@ class Draft:
             }
             if tag == "VectorLabels":
                 attributes["closable"] = "false"
-            control = SubElement(self.root, tag, attributes)
+            control = SubElement(self.places.get(group, self.root), tag, attributes)
             self.labels[attributes["name"]] = set()
             known.append(control)
-        self.labels[control.attrib["name"]].add(tool.name)
+        self.labels[control.attrib["name"]].add(label)
         default: Tool | None = TAG_TOOLS.get(tag, "rectangle" if self.asset == "video" else "named-entity")
-        SubElement(control, "Label", _label_attributes(tool, default))
-        return control
+        attributes = _label_attributes(tool, default)
+        if label != tool.name:
+            attributes |= {"value": label, "named": tool.name}
+        SubElement(control, "Label", attributes)
+        return control, label
 
-    def _questions_of(self, tool: ToolNode, control: Element, group: str) -> None:
+    def _questions_of(self, tool: ToolNode, control: Element, label: str, group: str) -> None:
         if not tool.questions:
             return
-        view = SubElement(
-            self.root,
-            "View",
-            {
-                "visibleWhen": "region-selected",
-                "whenTagName": control.attrib["name"],
-                "whenLabelValue": tool.name,
-            },
-        )
+        place = self.places.get(group, self.root)
+        view = _view(place, "region-selected", control.attrib["name"], "whenLabelValue", label)
         for node in tool.questions:
-            self.add_question(view, node, f"{tool.name}__", per_region=True, shown=group)
+            self.add_question(view, node, f"{label}__", per_region=True, shown=group)
 
     def _message_tool(self, tool: ToolNode) -> None:
+        _header(self.root, tool.name)
         if tool.tool == "message-ranking":
             control = SubElement(self.root, "Ranker", {"toName": self._object("List", "answers")})
             SubElement(control, "Bucket", {"name": self.name(RANKED), "title": "Best first"})
@@ -154,10 +178,15 @@ class Draft:
             if not node.text_like():
                 self._labelled(parent, node, prefix, "TimelineLabels")
                 return
-            parent = self._text_range(node)
+            parent = self._text_range(node, "TimelineLabels")
         elif timed and not node.text_like():
             self._labelled(parent, node, prefix, "Labels")
             return
+        elif timed and not prefix:
+            parent = self._text_range(node, "Labels")
+        elif indexed:
+            parent = SubElement(parent, "View", {"visibleWhen": "region-selected"})
+        _header(parent, node.instructions or node.name)
         control = SubElement(parent, _tag(node))
         name = self._named(control, node, prefix)
         control.set("toName", shown or self.shown)
@@ -169,11 +198,7 @@ class Draft:
         for option in node.options if control.tag == "Choices" else ():
             _choice(control, "Choice", option)
             if option.questions:
-                view = SubElement(
-                    parent,
-                    "View",
-                    {"visibleWhen": "choice-selected", "whenTagName": name, "whenChoiceValue": option.value},
-                )
+                view = _view(parent, "choice-selected", name, "whenChoiceValue", option.value)
                 for below in option.questions:
                     self.add_question(
                         view,
@@ -208,6 +233,7 @@ class Draft:
 
     def _labelled(self, parent: Element, node: ClassificationNode, prefix: str, tag: str) -> None:
         """A question that is answered by marking a stretch of time with the answer."""
+        _header(parent, node.instructions or node.name)
         control = SubElement(parent, tag)
         name = self._named(control, node, prefix)
         control.set("toName", self.shown)
@@ -221,30 +247,36 @@ class Draft:
             _choice(control, "Label", option)
             if not option.questions:
                 continue
-            view = SubElement(parent, "View", {"whenTagName": name, "whenLabelValue": option.value})
-            if tag == "TimelineLabels":
-                view.set("visibleWhen", "region-selected")
+            visible = "region-selected" if tag == "TimelineLabels" else ""
+            view = _view(parent, visible, name, "whenLabelValue", option.value)
             for below in option.questions:
                 # in audio, what is asked below an answer has time ranges of its own
                 inner = dataclasses.replace(below, scope="index") if tag == "Labels" else below
                 self.add_question(view, inner, f"{name}__{option.value}__", per_region=tag != "Labels")
 
-    def _text_range(self, node: ClassificationNode) -> Element:
-        """The place of a video's free-text question: asked of ranges that carry its name as their label."""
+    def _text_range(self, node: ClassificationNode, tag: str) -> Element:
+        """The place of a free-text question in time: asked of ranges that carry its name as their label."""
         if self.texts is None:
-            self.texts = SubElement(
-                self.root, "TimelineLabels", {"name": self.name("texts"), "toName": self.shown, "asks": "text"}
-            )
+            self.texts = SubElement(self.root, tag, {"name": self.name("texts"), "toName": self.shown, "asks": "text"})
         SubElement(self.texts, "Label", {"value": node.name})
-        return SubElement(
-            self.root,
-            "View",
-            {
-                "visibleWhen": "region-selected",
-                "whenTagName": self.texts.attrib["name"],
-                "whenLabelValue": node.name,
-            },
-        )
+        return _view(self.root, "region-selected", self.texts.attrib["name"], "whenLabelValue", node.name)
+
+
+def _view(parent: Element, visible: str, tag_name: str, key: str, value: str) -> Element:
+    """What is shown where a label or choice is selected.
+
+    Label Studio takes a comma in such a condition for several values, shows nothing then, and loses what was answered
+    there. A name with a comma stands in ``below``, which Label Studio does not know: it shows the view at every label.
+    """
+    attributes = {"visibleWhen": visible} if visible else {}
+    attributes |= {"whenTagName": tag_name, BELOW if "," in value else key: value}
+    return SubElement(parent, "View", attributes)
+
+
+def _header(parent: Element, asked: str) -> None:
+    """The question itself above its answers, unless Label Studio would take it for a field of the task."""
+    if "$" not in asked:
+        SubElement(parent, "Header", {"value": asked, "size": HEADER_SIZE})
 
 
 def _looks_typed(name: str) -> bool:

@@ -10,6 +10,7 @@ from prelabel import masks
 from prelabel.labelbox.assets import AssetFacts, Plane
 from prelabel.labelbox.config_reading import Drawn
 from prelabel.labelbox.config_tags import GROUPS
+from prelabel.labelbox.review_boxed import BOXED, Boxed
 from prelabel.labelbox.review_masks import PALETTE, from_outline, to_composite, to_png
 from prelabel.labelbox.review_notes import notes_of
 from prelabel.labelbox.review_shapes import (
@@ -23,6 +24,7 @@ from prelabel.labelbox.review_shapes import (
 from prelabel.masks import Bools
 
 Region = Mapping[str, Any]
+_MASKS = frozenset({"raster-segmentation", "superpixel"})
 _SAME = 1e-3
 """Percent by which a box may differ and still be the one that was sent."""
 
@@ -172,7 +174,13 @@ def _sequence(region: Region, tool: Drawn, facts: AssetFacts, lost: list[str]) -
     value = region["value"]
     sequence = sorted(value["sequence"], key=lambda one: int(one["frame"]))
     plane = facts.plane(_size(region))
-    if tool.tool in {"raster-segmentation", "superpixel"}:
+    boxed: Boxed | None = None
+    if tool.tool in BOXED and "vertices" not in sequence[0]:
+        boxed = Boxed(notes_of(region).get("shapes") or {})
+        if tool.tool in _MASKS:
+            size = (facts.width, facts.height) if facts.width and facts.height else None
+            return {"outlines": [(int(one["frame"]), boxed.mask(one, size)) for one in sequence]}
+    elif tool.tool in _MASKS:
         if not (facts.width and facts.height):
             raise Lost("the size of its picture is not known")
         pixels = Plane(0.0, 0.0, facts.width, facts.height)
@@ -195,7 +203,8 @@ def _sequence(region: Region, tool: Drawn, facts: AssetFacts, lost: list[str]) -
         if open_segment is None:
             open_segment = []
             segments.append({"keyframes": open_segment})
-        open_segment.append({"frame": int(one["frame"]), **_keyframe(one, tool, plane)})
+        shape = _keyframe(one, tool, plane) if boxed is None else boxed.keyframe(one, tool.tool, plane)
+        open_segment.append({"frame": int(one["frame"]), **shape})
         if not one.get("enabled", True):
             open_segment = None
     last_frame = int(value.get("framesCount") or facts.frames_count or 0)

@@ -84,12 +84,13 @@ def _heard(
             part = row.row if not (parent or place or number) else derived(above, asked.control.name, place, number)
             note = meta(option.metrics, row=row.row)
             score = said.confidence if option.confidence is None else option.confidence
-            yield _region(
-                asked,
-                option.value,
-                (start, end),
-                {"id": part, "of": parent and parent[0], "score": score, "meta": note},
-            )
+            rest: dict[str, Any] = {"id": part, "of": parent and parent[0], "score": score, "meta": note}
+            if said.texts and asked.range_control is not None:
+                seconds = start / MILLISECONDS, end / MILLISECONDS
+                yield Segment(*seconds, asked.range_label, control=asked.range_control.name, **rest)
+                yield Text(option.value, control=asked.control.name, of=part, score=score)
+            else:
+                yield _region(asked, option.value, (start, end), rest)
             for below in option.below:
                 questions = asked.below.get(option.value) or tuple(q for one in asked.below.values() for q in one)
                 inner = find_asked(questions, below.name)

@@ -41,6 +41,8 @@ def read_pixels(holder: Mapping[str, Any], images: Mapping[str, bytes]) -> Bytes
         raw = images[address]
     try:
         with Image.open(io.BytesIO(raw)) as image:
+            if "png" in holder and image.mode == "P":  # its values are what counts, whatever their colours
+                return np.asarray(image, dtype=np.uint8)
             if "png" in holder or image.mode in {"1", "L", "I", "I;16"}:
                 return np.asarray(image.convert("L") if image.mode != "1" else image.convert("1"), dtype=np.uint8)
             return np.asarray(image.convert("RGB"), dtype=np.uint8)

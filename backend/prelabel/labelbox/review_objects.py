@@ -11,6 +11,7 @@ from prelabel.labelbox.assets import AssetFacts, Plane
 from prelabel.labelbox.config_reading import Bound, Drawn
 from prelabel.labelbox.ontology import Ontology, Tool, ToolNode
 from prelabel.labelbox.review_answers import find_asked, outputs_of
+from prelabel.labelbox.review_boxed import BOXED, boxed_masks, boxed_shapes
 from prelabel.labelbox.review_masks import of_color, read_pixels
 from prelabel.labelbox.review_notes import derived, meta
 from prelabel.labelbox.review_said import find_node, read_said
@@ -97,7 +98,7 @@ class Objects:
     def object(self, row: Row, key: str, drawn: Drawn, region_id: str, lost: list[str]) -> list[Output]:
         body = row.body
         rest: dict[str, Any] = {
-            "label": drawn.name,
+            "label": drawn.stored,
             "control": name_of(drawn.control),
             "id": region_id,
             "score": body.get("confidence"),
@@ -192,7 +193,7 @@ class Objects:
         if plane is None:
             raise Lost("the size of its picture is not known")
         metrics = row.body.get("customMetrics") or ()
-        rest: dict[str, Any] = {"label": drawn.name, "control": name_of(drawn.control), "score": row.confidence}
+        rest: dict[str, Any] = {"label": drawn.stored, "control": name_of(drawn.control), "score": row.confidence}
         tool = self.tool(row.name, TOOLS[key])
         if self.facts.asset == "dicom":
             return self._slices(segments, {**rest, "id": region_id}, plane, (tool, drawn), lost)
@@ -211,8 +212,9 @@ class Objects:
                 said[name] = entry
                 frames.setdefault(name, []).append(int(keyframe["frame"]))
         rest |= {"id": region_id, "meta": meta(metrics, answered=frames)}
-        doubled = key == "point"
-        outputs = [track_output(segments, plane, rest, lost)]
+        boxed = drawn.tool in BOXED and _draws_boxes(drawn)
+        doubled = key == "point" and not boxed
+        outputs: list[Output] = [(boxed_shapes if boxed else track_output)(segments, plane, rest, lost)]
         if doubled and isinstance(outputs[0], VectorTrack):
             outputs = [_doubled(outputs[0])]
         outputs += self.nested({"classifications": list(said.values())}, tool, drawn, region_id, lost)
@@ -262,7 +264,7 @@ class Objects:
             if not there:
                 lost.append(f"no frame has the colour {color} of instance {number}")
                 continue
-            rest: dict[str, Any] = {"label": drawn.name, "control": name_of(drawn.control)}
+            rest: dict[str, Any] = {"label": drawn.stored, "control": name_of(drawn.control)}
             if group or self.facts.asset == "dicom":
                 for index, mask in there:
                     note = meta(row=region_id, color=color, instance=number)
@@ -271,7 +273,8 @@ class Objects:
             else:
                 note = meta(row=region_id, color=color, instance=number)
                 part = region_id if not found else derived(region_id, number)
-                found.append(_outlines(there, {**rest, "id": part, "meta": note}, lost))
+                rest |= {"id": part, "meta": note}
+                found.append(boxed_masks(there, rest) if _draws_boxes(drawn) else _outlines(there, rest, lost))
         if not found:
             raise Lost("no instance has a pixel")
         return found
@@ -282,6 +285,10 @@ class Objects:
         except ValueError as error:
             lost.append(f"frame {frame['index']}: {error}")
             return None
+
+
+def _draws_boxes(drawn: Drawn) -> bool:
+    return drawn.control is not None and drawn.control.tag == "VideoRectangle"
 
 
 def name_of(control: ControlTag | None) -> str | None:
@@ -310,5 +317,5 @@ def _outlines(frames: Sequence[tuple[int, Bools]], rest: dict[str, Any], lost: l
         height, width = mask.shape
         points = tuple((x * 100.0 / width, y * 100.0 / height) for x, y in outline.points)
         lines.append(TrackLine(index, points, closed=True, enabled=False))
-    lost.append("its masks became outlines: Label Studio has no masks in videos")
+    lost.append("its masks became outlines")
     return VectorTrack(tuple(lines), unit=Unit.PERCENT, **rest)

@@ -35,7 +35,8 @@ def heard_row(asked: Asked, regions: Sequence[Region], context: RangeRow) -> lis
 def _heard(
     asked: Asked, regions: Sequence[Region], parents: Sequence[Region] | None, context: RangeRow
 ) -> list[dict[str, Any]]:
-    mine = [one for one in regions if one.get("from_name") == asked.control.name and _is_inside(one, parents)]
+    mine = [one for one in _marked(asked, regions, context) if _is_inside(one, parents)]
+    mine.sort(key=_milliseconds)  # the editor changes their order
     options: dict[str, list[Region]] = {}
     for region in mine:
         context.taken.add(id(region))
@@ -64,6 +65,25 @@ def _heard(
         if nested:
             entry["classifications"] = nested
         found.append(entry)
+    return found
+
+
+def _marked(asked: Asked, regions: Sequence[Region], context: RangeRow) -> list[Region]:
+    """The regions that hold a question's answers; of a text that stands beside its label, the text."""
+    mine = [one for one in regions if one.get("from_name") == asked.control.name]
+    if asked.range_control is None:
+        return mine
+    texts = {str(one.get("id")): one for one in mine}
+    found: list[Region] = []
+    for region in regions:
+        labels = (region.get("value") or {}).get("labels") or ()
+        if region.get("from_name") != asked.range_control.name or asked.range_label not in labels:
+            continue
+        context.taken.add(id(region))
+        if str(region.get("id")) in texts:
+            found.append(texts[str(region.get("id"))])
+        else:
+            context.dropped.append(f"region {region.get('id')}: nothing was written in it.")
     return found
 
 
@@ -102,9 +122,8 @@ def seen_rows(asked: Asked, regions: Sequence[Region], context: RangeRow) -> lis
     """
     by_row: dict[str, list[_Seen]] = {}
     ranges = asked.range_control or asked.control
-    for region in regions:
-        if region.get("from_name") != ranges.name:
-            continue
+    mine = [region for region in regions if region.get("from_name") == ranges.name]
+    for region in sorted(mine, key=_first_frame):  # the editor changes their order
         for seen in _seen(asked, region, regions, context):
             row = notes_of(region).get("row")
             key = str(row) if row else ("" if "checklist" in asked.node.type else seen.option)
@@ -117,6 +136,10 @@ def seen_rows(asked: Asked, regions: Sequence[Region], context: RangeRow) -> lis
         ]
         return [{**context.base(None, asked.node.name), "answer": answer}] if answer else []
     return [row for those in by_row.values() for row in _rows(asked, those, context)]
+
+
+def _first_frame(region: Region) -> int:
+    return min((int(one["start"]) for one in (region.get("value") or {}).get("ranges") or ()), default=0)
 
 
 def _seen(asked: Asked, region: Region, regions: Sequence[Region], context: RangeRow) -> list[_Seen]:

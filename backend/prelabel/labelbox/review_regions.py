@@ -9,11 +9,11 @@ from typing import Any
 from prelabel import regions
 from prelabel.errors import OutputError
 from prelabel.labelbox.assets import AssetFacts
-from prelabel.labelbox.config_reading import Asked, Bound, read_config
+from prelabel.labelbox.config_reading import Asked, Bound, answer_controls, read_config
 from prelabel.labelbox.ontology import ClassificationNode, Ontology, Tool
 from prelabel.labelbox.review_answers import find_asked, outputs_of
 from prelabel.labelbox.review_indexed import Indexed, indexed_outputs
-from prelabel.labelbox.review_notes import derived, meta
+from prelabel.labelbox.review_notes import derived, gather, meta, note, notes_of
 from prelabel.labelbox.review_objects import TOOLS, Found, Objects, name_of
 from prelabel.labelbox.review_said import find_node, read_said
 from prelabel.labelbox.review_shapes import Lost
@@ -50,6 +50,7 @@ def to_regions(rows: Iterable[Row], ontology: Ontology, config: LabelingConfig, 
             relations.append(row)
         else:
             draft.add(row)
+    gather(draft.result, answer_controls(config))
     for row in relations:
         draft.add_relation(row)
     return Conversion(draft.result, draft.dropped)
@@ -199,7 +200,8 @@ class _Draft:
             region["labels"] = [row.name]
         else:
             self.dropped.append(f"{what}: the relation was kept, but the config has no <Relation value={row.name!r}/>.")
-        note = meta(uuid=row.uuid, readonly=body.get("readonly"))
-        if note:
-            region["meta"] = note
+        start = next(one for one in self.result if one.get("id") == source)
+        known = notes_of(start).get("relations") or []
+        more = {} if body.get("readonly") is None else {"readonly": body["readonly"]}
+        note(start, relations=[*known, {"to": target, "name": row.name, "uuid": row.uuid, **more}])
         self.result.append(region)

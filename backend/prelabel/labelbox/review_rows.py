@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from prelabel.labelbox.assets import AssetFacts
-from prelabel.labelbox.config_reading import Asked, Bound, Drawn, read_config
+from prelabel.labelbox.config_reading import Asked, Bound, Drawn, answer_controls, read_config
 from prelabel.labelbox.config_tags import MESSAGE_TOOLS
 from prelabel.labelbox.ontology import Ontology
 from prelabel.labelbox.review_answers import entry_of, written
 from prelabel.labelbox.review_drawn import Parts, object_body
-from prelabel.labelbox.review_notes import derived, metrics_of, notes_of, row_uuid
+from prelabel.labelbox.review_notes import derived, metrics_of, notes_of, row_uuid, spread
 from prelabel.labelbox.review_ranges import RangeRow, heard_row, seen_rows
 from prelabel.labelbox.review_shapes import Lost
 from prelabel.labelbox.rows import DataRowRef
@@ -63,15 +63,20 @@ class _Reading:
     dropped: list[str] = field(default_factory=list)
     uuids: dict[str, str] = field(default_factory=dict)
     """Region ids to the uuids of their rows: what relations join."""
+    relations: dict[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    """What was noted of relations, by the id of the region where they begin."""
     taken: set[int] = field(default_factory=set)
     """Regions (by ``id()``) that have become part of a row."""
 
     def read(self, result: Sequence[Region]) -> None:
+        result = spread(result, answer_controls(self.config))
         drawn = [one for one in result if one.get("type") != "relation"]
         groups: dict[str, dict[str, Region]] = {}
         for region in drawn:
             control = str(region.get("from_name", ""))
             groups.setdefault(str(region.get("id", "")), {}).setdefault(control, region)
+            if notes_of(region).get("relations"):
+                self.relations[str(region.get("id", ""))] = notes_of(region)["relations"]
         parts = Parts(self.base)
         for region_id, group in groups.items():
             self._objects(region_id, group, parts)
@@ -143,7 +148,7 @@ class _Reading:
             raise Lost("it has no label")
         used = {str(region["from_name"])} | ({holder.name} if holder is not None else set())
         for number, label in enumerate(labels):
-            tool = next((one for one in tools if one.name == label), None)
+            tool = next((one for one in tools if one.stored == label), None)
             known = tool is not None and any(
                 fold(one.name) == fold(label) and one.tool == tool.tool for one in self.ontology.tools
             )
@@ -259,6 +264,11 @@ class _Reading:
             "messageEvaluationTask": {"format": tool.tool, "data": data},
         }
 
+    def _note_of(self, relation: Region, name: str) -> Mapping[str, Any]:
+        """What was noted of a relation: in the region where it begins."""
+        known = self.relations.get(str(relation.get("from_id")), ()) if relation.get("direction") != "left" else ()
+        return next((one for one in known if (one.get("to"), one.get("name")) == (relation.get("to_id"), name)), {})
+
     def _relation(self, region: Region) -> None:
         ends = [str(region.get("from_id", "")), str(region.get("to_id", ""))]
         missing = [end for end in ends if end not in self.uuids]
@@ -271,7 +281,7 @@ class _Reading:
         source, target = (self.uuids[end] for end in ends)
         if region.get("direction") == "left":
             source, target = target, source
-        notes = notes_of(region)
+        notes = self._note_of(region, str(labels[0]))
         body: dict[str, Any] = {
             "source": source,
             "target": target,
