@@ -34,6 +34,8 @@ class Candidates:
         labeled_embeddings: embeddings of what is labeled already ``[m, d]``; what is chosen keeps away from them.
         others: what other runs say of the same tasks, one array per run: predicted classes ``[n]`` (integers, -1 for
             none) or probabilities ``[n, classes]``.
+        votes: what every run, this one too, says of the tasks in one word, one array per run: integers ``[n]``, -1 for
+            none. ``disagreement`` takes these before ``probabilities`` and ``others``.
         labels: the label's class ``[n]`` (integers, -1 for none), for the suspicion of wrong labels. The
             ``probabilities`` must then come from models that have not seen these labels
             (`prelabel.selection.out_of_sample_probabilities`).
@@ -48,6 +50,7 @@ class Candidates:
     embeddings: NDArray[np.floating] | None = None
     labeled_embeddings: NDArray[np.floating] | None = None
     others: tuple[Floats | Ints, ...] = ()
+    votes: tuple[Ints, ...] = ()
     labels: Ints | None = None
 
     def __post_init__(self) -> None:
@@ -77,6 +80,8 @@ class Candidates:
                 )
             if np.ndim(other) == 2:
                 check_probabilities(other.astype(np.float64), f"others[{at}]")
+        if any(np.shape(vote) != (len(self.ids),) for vote in self.votes):
+            raise SelectionError("votes must have one number per candidate from every run.", hint="-1 means: none.")
         centres = self.labeled_embeddings
         if centres is not None and self.embeddings is not None and np.shape(centres)[1:] != self.embeddings.shape[1:]:
             raise SelectionError(

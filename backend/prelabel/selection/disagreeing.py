@@ -15,12 +15,18 @@ def disagreement(candidates: Candidates, *, count: int | None = None, seed: int 
     ones come by lot. A task that fewer than two runs predicted is without. Source: Dagan and Engelson,
     *Committee-Based Sampling for Training Probabilistic Classifiers* (1995), equation 2.
     """
-    runs = _runs(candidates, "disagreement")
-    votes = [_vote(run) for run in runs]
+    runs = candidates.votes if len(candidates.votes) > 1 else _runs(candidates, "disagreement")
+    votes = np.stack([_vote(run) for run in runs])
     widths = [run.shape[1] for run in runs if run.ndim == 2]
-    classes = max([2, *widths, *(int(vote.max(initial=-1)) + 1 for vote in votes)])
-    table = np.eye(classes)
-    return _ranked(candidates, np.stack([np.where(vote[:, None] >= 0, table[vote], np.nan) for vote in votes]), seed)
+    classes = max([2, *widths, int(votes.max(initial=-1)) + 1])
+    there = votes >= 0
+    voters = there.sum(axis=0)
+    # -sum over classes of p log p is the mean over voters of -log p(their class); classes may be as many as tasks
+    same = [np.sum((votes == vote) & there, axis=0) for vote in votes]
+    shares = np.where(there, np.stack(same) / np.maximum(voters, 1), 1.0)
+    spread = -np.log(shares).sum(axis=0) / np.maximum(voters, 1)
+    greatest = np.log(np.maximum(np.minimum(voters, classes), 2))
+    return ranking(candidates.ids, np.where(voters >= 2, unit(spread / greatest), np.nan), seed)
 
 
 def divergence(candidates: Candidates, *, count: int | None = None, seed: int = 0) -> Ranking:
@@ -42,7 +48,7 @@ def divergence(candidates: Candidates, *, count: int | None = None, seed: int = 
 
 
 def _ranked(candidates: Candidates, rows: Floats, seed: int) -> Ranking:
-    """By the Jensen-Shannon divergence of ``[runs, n, classes]``; for single votes that is the entropy of the votes."""
+    """By the Jensen-Shannon divergence of ``[runs, n, classes]``."""
     present = ~missing(rows)
     voters = present.sum(axis=0)
     rows = np.where(present[:, :, None], rows, 0.0)
