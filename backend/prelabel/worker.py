@@ -36,6 +36,7 @@ from prelabel.queue import JobQueue
 from prelabel.redis_queue import (
     PLAN_QUEUE,
     PUSH_QUEUE,
+    TRAIN_QUEUE,
     RedisQueue,
     connect,
     predicting_queues,
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Role = Literal["push", "plan", "predict"]
+Role = Literal["push", "plan", "predict", "train"]
 
 TEND_S = 3.0
 """Seconds between two looks whether anything was forgotten."""
@@ -62,7 +63,7 @@ THOROUGH_S = 60.0
 WAIT_S = 1.0
 """Pause before a server or Redis that is away is tried again."""
 IDLE_S = 15
-"""A worker beside a server looks this often whether the server's model has changed."""
+"""A worker that has nothing to do looks this often whether the model has another version."""
 CANNOT_START = 78
 """Exit code of a process that would fail again: no such model, a malformed setting (``EX_CONFIG``)."""
 
@@ -97,6 +98,8 @@ class RolePool(WorkerPool):
     def __init__(self, settings: Settings, connection: redis.Redis) -> None:
         self.settings = settings
         self.roles: Counter[Role] = Counter({"push": 1, "plan": 1, "predict": settings.workers})
+        if settings.model is not None:
+            self.roles["train"] = 1
         self.cannot_start = False
         self.queue = RedisQueue(connection, settings.job_retries)
         self._role_of: dict[str, Role] = {}
@@ -145,7 +148,7 @@ def run_role(settings: Settings, role: Role) -> None:
         signal.signal(number, lambda _number, _frame: stopping.set())
     threading.Thread(target=_watch_parent, args=(os.getppid(), settings.drain_s), name="parent", daemon=True).start()
     try:
-        with_context(settings, {"push": _push, "plan": _plan, "predict": _predict}[role], stopping)
+        with_context(settings, {"push": _push, "plan": _plan, "predict": _predict, "train": _train}[role], stopping)
     except (ModelLoadError, NotFoundError, SettingsError) as error:
         logger.error("%s", error)  # noqa: TRY400 (a sentence for people)
         sys.exit(CANNOT_START)
@@ -164,15 +167,18 @@ def _predict(context: jobs.JobContext) -> None:
     remote = context.settings.server_url is not None
     kind = ForkingWorker if remote else InProcessWorker
     versions: list[str] = []
+    began: list[str] = []
     whole = contextlib.ExitStack()
 
     def make() -> ForkingWorker | InProcessWorker:
         version = context.predictor.model_version
         if version not in versions:
-            context.ledger.remember_run(version, context.predictor.name)
+            _enter(context, version)
             versions[:] = [version]
-            if not remote:  # else the server writes down where its model came from
+            if not remote and not began:  # else the server writes down where its model came from
+                began.append(version)
                 whole.enter_context(recorded(context.ledger, context.predictor, context.settings))
+                whole.enter_context(_following(context))
             logger.info("predicting as %s", version)
             for other in namesakes(context.ledger, context.queue.redis.client, context.predictor.name, version):
                 logger.warning("a worker predicts as %s, too, a version of the same name. %s", other, FIX)
@@ -180,7 +186,27 @@ def _predict(context: jobs.JobContext) -> None:
 
     threading.Thread(target=_cron, args=(context, versions), name="cron", daemon=True).start()
     with whole:
-        _work(context, make, max_idle_time=IDLE_S if remote else None)
+        _work(context, make, max_idle_time=IDLE_S)
+
+
+def _following(context: jobs.JobContext) -> contextlib.AbstractContextManager[None]:
+    from prelabel.predictor.local import LocalPredictor  # noqa: PLC0415 (as above)
+    from prelabel.successor import following  # noqa: PLC0415
+
+    predictor = context.predictor
+    if not isinstance(predictor, LocalPredictor):
+        return contextlib.nullcontext()
+    return following(predictor, context.ledger, context.settings)
+
+
+def _train(context: jobs.JobContext) -> None:
+    _work(context, lambda: ForkingWorker(context, [TRAIN_QUEUE], _redis(context)))
+
+
+def _enter(context: jobs.JobContext, version: str) -> None:
+    standing = context.ledger.enter(version, context.predictor.name, shadow=context.settings.shadow)
+    if standing.hidden:
+        logger.warning("%s", standing.sentence)
 
 
 def _work(
@@ -264,7 +290,7 @@ def _watch_parent(parent: int, drain_s: float) -> None:
 def run_burst(context: jobs.JobContext) -> None:
     """Sweep, then do what is queued until nothing is: in this process, one function after the other."""
     version = context.predictor.model_version
-    context.ledger.remember_run(version, context.predictor.name)
+    _enter(context, version)
     names = queue_names(version)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     context.queue.redis.enqueue_once(sweep_call(version))
@@ -333,11 +359,13 @@ def make_predictor(context: jobs.JobContext) -> Predictor:
     from prelabel.data import DataReader  # noqa: PLC0415 (the model's libraries are imported by its own process only)
     from prelabel.loader import load_wrapper, model_name  # noqa: PLC0415
     from prelabel.predictor.local import LocalPredictor  # noqa: PLC0415
+    from prelabel.successor import as_trained  # noqa: PLC0415
 
     assert settings.model is not None  # noqa: S101 (see `run`)
     wrapper = load_wrapper(settings.model, settings.model_options)
     name = model_name(wrapper, settings)
-    return LocalPredictor(wrapper, DataReader(settings, lambda: _files_of(context, name)), settings)
+    wrapper = as_trained(wrapper, context.ledger, settings)
+    return LocalPredictor(wrapper, DataReader(settings, lambda: _files_of(context, name)), settings, context.ledger)
 
 
 def _files_of(context: jobs.JobContext, model: str) -> LabelStudio | None:
