@@ -11,7 +11,7 @@ relations refer to it. ``of`` is the id of the region a per-region answer belong
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 
 class Unit(str, Enum):
@@ -176,6 +176,38 @@ class Box(Output):
         return cls(cx - width / 2, cy - height / 2, width, height, label, **rest)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes(Output):
+    """Many axis-parallel boxes at once, as detectors return them: quicker than a `Box` each.
+
+    ``corners`` is ``[N, 4]``: left, top, right, bottom. ``labels`` and ``scores`` have one entry for each box.
+    """
+
+    corners: ArrayLike
+    labels: Sequence[str] | NDArray[np.str_] | None = None
+    scores: ArrayLike | None = None
+    unit: Unit = Unit.PIXEL
+    page: int | None = None
+
+    def __iter__(self) -> Iterator[Box]:
+        """The same, one by one."""
+        import numpy as np  # noqa: PLC0415 (only who has arrays needs it)
+
+        corners = np.asarray(self.corners, dtype=float).reshape(-1, 4).tolist()
+        labels = [None] * len(corners) if self.labels is None else [str(label) for label in self.labels]
+        scores = [None] * len(corners) if self.scores is None else np.asarray(self.scores, dtype=float).tolist()
+        common: Any = {"control": self.control, "meta": self.meta, "unit": self.unit, "page": self.page}
+        for (x1, y1, x2, y2), label, score in zip(corners, labels, scores, strict=True):
+            yield Box.from_xyxy(x1, y1, x2, y2, label, score=score, **common)
+
+    def __eq__(self, other: object) -> bool:
+        """Arrays have no single answer to that: boxes are equal only if they are one."""
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
 @dataclass(frozen=True, slots=True)
 class Ellipse(Output):
     """Centre, radii, rotation in degrees clockwise."""
@@ -230,13 +262,15 @@ class Mask(Output):
 
     Probabilities are inside from ``threshold`` on.
     A mask smaller or larger than the image is scaled to it (nearest neighbour). Goes into brush (RLE), bitmask, polygon
-    or box controls, whichever the labeling config has.
+    or box controls, whichever the labeling config has. ``tolerance`` is how many pixels the outline of a polygon may be
+    off; smaller makes more points.
     """
 
     array: NDArray[np.generic]
     label: str | None = None
     threshold: float = 0.5
     page: int | None = None
+    tolerance: float = 1.0
 
     def __eq__(self, other: object) -> bool:
         """Two masks are equal only if they are one: arrays have no single answer to that."""
@@ -249,7 +283,7 @@ class Mask(Output):
 # --- time
 @dataclass(frozen=True, slots=True)
 class Segment(Output):
-    """``start`` to ``end`` in seconds of an audio; ``text`` is what was said in it."""
+    """``start`` to ``end`` in seconds of an audio (``math.inf``: to its end); ``text`` is what was said in it."""
 
     start: float
     end: float
@@ -337,6 +371,18 @@ class Raw(Output):
     """A finished Label Studio region, passed through as it is (existing models, custom tags)."""
 
     region: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Regions(Output):
+    """All regions of one prediction that an existing model made itself; each is checked against the labeling config.
+
+    Unlike `Raw` nothing passes that Label Studio would not take. ``score`` is the prediction's own; ``left_out`` are
+    sentences about what was dropped on the way here.
+    """
+
+    regions: tuple[Any, ...]
+    left_out: tuple[str, ...] = ()
 
 
 Outputs = Sequence[Output]

@@ -8,7 +8,7 @@ that would work; nothing is guessed. docs/labeling-configs.md lists the forms.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prelabel.adapters.reading import Reading
@@ -20,8 +20,16 @@ from prelabel.outputs import Choice, Choices, Output, Taxonomy
 __all__ = ["stated_score", "to_outputs"]
 
 
-def to_outputs(raw: object, config: LabelingConfig, label_map: Mapping[str, str] | None = None) -> list[Output]:
+def to_outputs(
+    raw: object,
+    config: LabelingConfig,
+    label_map: Mapping[str, str] | None = None,
+    names: Sequence[str] | None = None,
+) -> list[Output]:
     """A model's result for one item as outputs; None and empty containers say nothing.
+
+    ``names`` are the labels that the model declares, in the order of its classes' numbers: what numbers and arrays mean
+    that bring no names of their own.
 
     Classes that go to a ``Taxonomy`` become paths from the root, and the reverse where there are only ``Choices``.
     NumPy is never imported for this; its scalars and arrays are recognised where they come.
@@ -32,7 +40,7 @@ def to_outputs(raw: object, config: LabelingConfig, label_map: Mapping[str, str]
     """
     if isinstance(raw, Output):
         return [_settled(raw, config, label_map)]
-    outputs = Reading(config, label_map or {}).outputs(raw)
+    outputs = Reading(config, label_map or {}, names=tuple(names or ())).outputs(raw)
     if any(control.tag == "Taxonomy" for control in config.controls):
         return [_settled(output, config, label_map) for output in outputs]
     return outputs

@@ -21,10 +21,12 @@ _ALIASES: Mapping[str, str] = {
     "confidence": "score",
     "probability": "score",
     "generated_text": "text",
+    "summary_text": "text",
     "transcription": "text",
+    "translation_text": "text",
 }
 """Other names under which frameworks give a region's label, score and text."""
-_CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
+CORNERS = (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"), ("left", "top", "right", "bottom"))
 _SIZES = ("x", "y", "width", "height")
 
 
@@ -112,7 +114,7 @@ def _box(said: Mapping[str, Any], given: Any, menu: Menu) -> dict[str, Any] | No
 
 def _corners(said: Mapping[str, Any]) -> list[Any] | None:
     """Two corners under any of their names."""
-    return next(([said[key] for key in keys] for keys in _CORNERS if all(key in said for key in keys)), None)
+    return next(([said[key] for key in keys] for keys in CORNERS if all(key in said for key in keys)), None)
 
 
 def between(x1: float, y1: float, x2: float, y2: float) -> dict[str, Any]:

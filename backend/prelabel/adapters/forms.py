@@ -12,7 +12,12 @@ from prelabel.labeling import LabelingConfig
 from prelabel.labeling.config import or_list
 
 _FORMS: Mapping[type[o.Output], tuple[tuple[str, str], ...]] = {
-    o.Choice: (("str", '"{0}"'), ("dict", '{{"{0}": 0.9, "{1}": 0.1}}'), ("list", '("{0}", 0.9)')),
+    o.Choice: (
+        ("str", '"{0}"'),
+        ("dict", '{{"{0}": 0.9, "{1}": 0.1}}'),
+        ("list", '("{0}", 0.9)'),
+        ("array", '{{"probabilities": array, "names": ["{0}", "{1}"]}}'),
+    ),
     o.Taxonomy: (("str", '"{0}"'), ("list", '["{0}", "{1}"]')),
     o.Rating: (("number", "4"),),
     o.Number: (("number", "7.5"),),
@@ -24,12 +29,27 @@ _FORMS: Mapping[type[o.Output], tuple[tuple[str, str], ...]] = {
     o.Span: (("list", '[(0, 5, "{0}")]'), ("dict", '[{{"start": 0, "end": 5, "label": "{0}", "score": 0.9}}]')),
     o.ParagraphSpan: (("dict", '[{{"paragraph": 0, "start": 0, "end": 5, "label": "{0}"}}]'),),
     o.Segment: (("list", '[(0.0, 1.5, "{0}")]'), ("dict", '[{{"start": 0.0, "end": 1.5, "label": "{0}"}}]')),
-    o.SeriesSegment: (("list", '[(10, 20, "{0}")]'), ("dict", '[{{"start": 10, "end": 20, "label": "{0}"}}]')),
+    o.SeriesSegment: (
+        ("list", '[(10, 20, "{0}")]'),
+        ("dict", '[{{"start": 10, "end": 20, "label": "{0}"}}]'),
+        ("array", '{{"flags": array, "times": array, "label": "{0}"}}'),
+    ),
     o.FrameSpan: (("list", '[(1, 25, "{0}")]'), ("dict", '[{{"start": 1, "end": 25, "label": "{0}"}}]')),
-    o.Box: (("list", '[(x1, y1, x2, y2, "{0}", 0.9)]'), ("dict", '[{{"box": [x1, y1, x2, y2], "label": "{0}"}}]')),
-    o.Mask: (("dict", '{{"{0}": mask}}'), ("array", '[(mask, "{0}", 0.9)]')),
+    o.Box: (
+        ("list", '[(x1, y1, x2, y2, "{0}", 0.9)]'),
+        ("dict", '[{{"box": [x1, y1, x2, y2], "label": "{0}"}}]'),
+        ("array", '{{"xyxy": array, "names": ["{0}", "{1}"]}}'),
+    ),
+    o.Mask: (
+        ("dict", '{{"{0}": mask}}'),
+        ("array", '[(mask, "{0}", 0.9)]'),
+        ("array", '{{"masks": array, "labels": ["{0}", "{1}"]}}'),
+    ),
     o.Polygon: (("dict", '[{{"points": [(x, y), ...], "label": "{0}"}}]'),),
-    o.Keypoint: (("dict", '[{{"x": 10, "y": 20, "label": "{0}"}}]'),),
+    o.Keypoint: (
+        ("dict", '[{{"x": 10, "y": 20, "label": "{0}"}}]'),
+        ("array", '{{"keypoints": array, "names": ["{0}", "{1}"]}}'),
+    ),
     o.Polyline: (("dict", '[{{"points": [(x, y), ...], "label": "{0}"}}]'),),
     o.Ellipse: (("output", 'Ellipse(x, y, radius_x, radius_y, "{0}")'),),
     o.Track: (("output", 'Track(boxes, "{0}")'),),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +19,15 @@ _SLACK = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Menu:
-    """A labeling config seen by an adapter; with ``only``, every value is meant for that control."""
+    """A labeling config seen by an adapter; with ``only``, every value is meant for that control.
+
+    ``names`` are the labels that the model declares, in the order of its classes' numbers.
+    """
 
     config: LabelingConfig
     label_map: Mapping[str, str]
     only: ControlTag | None = None
+    names: Sequence[str] = ()
     _taking: dict[type[o.Output], list[ControlTag]] = field(default_factory=dict, repr=False)
 
     @property
@@ -44,6 +48,27 @@ class Menu:
     def knows(self, control: ControlTag, label: str) -> bool:
         """Whether ``control`` has the model's ``label``."""
         return self.config.map_entry(control, label, self.label_map) is not None
+
+    def knows_somewhere(self, label: str) -> bool:
+        """Whether any control has the model's ``label``."""
+        return any(self.knows(control, label) for control in ([self.only] if self.only else self.config.controls))
+
+    def takes_labels(self, kind: type[o.Output], labels: Iterable[str | None] | None) -> list[ControlTag]:
+        """As `takes`, without controls that have labels, but none of these."""
+        controls = self.takes(kind)
+        said = {label for label in labels or () if label is not None}
+        if not said:
+            return controls
+        return [
+            control
+            for control in controls
+            if self.config.label_control(control) is None or any(self.knows(control, label) for label in said)
+        ]
+
+    def only_label(self, control: ControlTag) -> str | None:
+        """The label of a control that has just one."""
+        holder = self.config.label_control(control)
+        return holder.labels[0] if holder is not None and len(holder.labels) == 1 else None
 
     def refuse(self, raw: Any, why: str = "") -> OutputError:
         """The error for ``raw``; ``why`` continues the sentence "the model's list [...] ..."."""

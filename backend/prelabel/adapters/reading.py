@@ -9,23 +9,23 @@ from datetime import date
 from typing import Any
 
 from prelabel import outputs as o
+from prelabel.adapters import bare
+from prelabel.adapters.chat import is_completion, parsed
 from prelabel.adapters.drawn import between, drawn, made, renamed, stretch
 from prelabel.adapters.menu import Menu
-from prelabel.adapters.values import as_list, as_plane, is_array, is_number, is_plane, numbers, plain
+from prelabel.adapters.naming import listed, named, names_in
+from prelabel.adapters.native import MANY, of_items, of_mapping, of_rows, reader_of
+from prelabel.adapters.values import as_plane, is_array, is_number, is_plane, numbers, plain
 from prelabel.labeling import ControlTag
 
 MULTIPLE_FROM = 0.5
 """Probability from which a class is chosen where several may be."""
-_SHARED_WITH_BOXES = ("Rectangle", "Polygon")
-"""Controls that take a mask only for want of a better one."""
 _TOLD = (["s"], ["n", "s"])
 """What may stand beside a box, an outline or a mask in a tuple, in any order: a label, a score."""
 LONGEST_RECORD = 6
 """Parts of the longest tuple that stands for one region: four corners, label, score."""
 _TRUTH: Mapping[bool, Sequence[str]] = {True: ("True", "Yes"), False: ("False", "No")}
 """Classes that a bool means."""
-_COLUMNS: Mapping[str, str] = {"boxes": "xyxy", "masks": "mask"}
-"""Of results by column (torchvision, transformers): the geometry's column and what one of it is called alone."""
 _LETTERS: Mapping[type, str] = {str: "s", int: "n", float: "n", bool: "?", dict: "?", type(None): "?"}
 
 
@@ -38,6 +38,9 @@ class Reading(Menu):
         """What ``raw`` says. Raises OutputError where that is not clear."""
         if isinstance(raw, o.Output):
             return [raw if self.only is None or raw.control else dataclasses.replace(raw, control=self.only.name)]
+        reader = reader_of(raw.__class__)
+        if reader is not None:
+            return reader(raw, self)
         value = plain(raw)
         if value is None:
             return []
@@ -48,13 +51,13 @@ class Reading(Menu):
         if isinstance(value, Mapping):
             return self._mapping(value)
         if isinstance(value, list | tuple):
-            return self._sequence(value)
+            return self.sequence(value)
         if isinstance(value, set | frozenset) and all(isinstance(each, str) for each in value):
             return self._strings(sorted(value)) if value else []
         if is_plane(value):
-            return self._plane(value)
+            return bare.plane(value, self)
         if is_array(value):
-            return self._array(value)
+            return bare.array(value, self)
         if isinstance(value, date) and self.takes(o.DateTime):
             return [o.DateTime(value, control=self.control_name)]
         raise self.refuse(raw)
@@ -74,6 +77,10 @@ class Reading(Menu):
 
     # -- scalars
     def _string(self, text: str) -> list[o.Output]:
+        if text[:1] in ("{", "[", "`") and not any(self.takes(kind) for kind in (o.Text, o.DateTime, o.ChatMessage)):
+            inside = parsed(text)
+            if inside is not None:
+                return self.outputs(inside)
         if self.takes(o.Choice):
             return self._classes([text], text)
         found: list[o.Output] = []
@@ -105,9 +112,11 @@ class Reading(Menu):
         return [o.Rating(round(value), control=self.control_name)]
 
     def _numbers(self, values: list[float], given: Any) -> list[o.Output]:
-        """A rating or number in an array of its own; several numbers say nothing without labels."""
+        """A rating or number in an array of its own; else a probability for each class that the model declares."""
         if len(values) == 1 and (self.takes(o.Rating) or self.takes(o.Number)):
             return self._number(values[0])
+        if len(values) == len(self.names) and self.takes(o.Choice):
+            return self.probabilities(dict(zip(self.names, values, strict=True)))
         raise self.refuse(given, "holds numbers without labels")
 
     # -- classes
@@ -126,7 +135,7 @@ class Reading(Menu):
     def _paths(self, labels: Iterable[str], control: ControlTag) -> tuple[tuple[str, ...], ...]:
         return tuple(self.config.map_path(control, label, self.label_map) or (label,) for label in labels)
 
-    def _probabilities(self, given: Mapping[Any, Any]) -> list[o.Output]:
+    def probabilities(self, given: Mapping[Any, Any]) -> list[o.Output]:
         """Label to probability: the likeliest class, or every class from `MULTIPLE_FROM` on where several may be."""
         control = self._class_control([str(label) for label in given], given)
         if control is None:
@@ -149,24 +158,27 @@ class Reading(Menu):
         return [o.Choice(best, score=score, distribution=shares, control=control.name)]
 
     # -- mappings
-    def _mapping(self, given: Mapping[Any, Any]) -> list[o.Output]:  # noqa: PLR0911 (one return a form)
+    def _mapping(self, given: Mapping[Any, Any]) -> list[o.Output]:  # noqa: PLR0911, PLR0912 (one a form)
         if not given:
             return []
         if isinstance(given.get("result"), list | tuple):
             return [self._region_of_label_studio(each) for each in given["result"]]
         if _is_region_of_label_studio(given):
             return [self._region_of_label_studio(given)]
-        if self.only is None and self._names_controls(given):
+        if self.only is None and self._names_controls(given) and not is_completion(given):
             return self._by_control(given)
+        native = of_mapping(given, self)
+        if native is not None:
+            return native
         scores = all(is_number(plain(value)) for value in given.values())
         if scores and any(all(self.knows(control, str(key)) for key in given) for control in self.takes(o.Choice)):
-            return self._probabilities(given)
+            return self.probabilities(given)
         region = drawn(given, self)
-        regions = [region] if region is not None else self._columns(given)
-        if regions is not None:
-            return regions
+        found = [region] if region is not None else self._columns(given)
+        if found is not None:
+            return found
         if scores:
-            return self._probabilities(given)
+            return self.probabilities(given)
         values = [plain(value) for value in given.values()]
         if all(isinstance(value, bool) for value in values) and self.takes(o.Choice):
             chosen = [str(key) for key, value in given.items() if plain(value)]
@@ -183,27 +195,14 @@ class Reading(Menu):
         raise self.refuse(given)
 
     def _columns(self, given: Mapping[Any, Any]) -> list[o.Output] | None:
-        """Results by column: labels and scores, with or without boxes or masks; None where ``given`` is none."""
-        labels, scores = as_list(plain(given.get("labels"))), as_list(plain(given.get("scores")))
-        key = next((key for key in _COLUMNS if key in given), None)
-        shapes = plain(given[key]) if key is not None else None
-        if not isinstance(labels, list) or (key is None and scores is None):
+        """Classes by column: labels and scores; None where ``given`` is none."""
+        labels, scores = listed(given.get("labels")), listed(given.get("scores"))
+        if labels is None or scores is None:
             return None
-        if any(part is not None and len(part) != len(labels) for part in (scores, shapes)):
+        if len(scores) != len(labels):
             raise self.refuse(given, "has columns of different lengths")
-        labels = [plain(label) for label in labels]
-        if not all(isinstance(label, str) for label in labels):
-            raise self.refuse(given, "has numbers for labels: use their names")
-        scores = [None] * len(labels) if scores is None else scores
-        if shapes is None:
-            return self._probabilities(dict(zip(labels, scores, strict=True))) if labels else []
-        rows = zip(shapes, labels, scores, strict=True)
-        found = [
-            drawn({_COLUMNS[str(key)]: shape, "label": label, "score": score}, self) for shape, label, score in rows
-        ]
-        if None in found:
-            raise self.refuse(given)
-        return [region for region in found if region is not None]
+        said = named(labels, names_in(given), self, given)
+        return self.probabilities(dict(zip(said, scores, strict=True))) if said else []
 
     def _names_controls(self, given: Mapping[Any, Any]) -> bool:
         return all(self.config.control(str(key)) is not None for key in given)
@@ -217,7 +216,7 @@ class Reading(Menu):
                     raise self.refuse(given, "names both controls and labels")
         found: list[o.Output] = []
         for name, value in given.items():
-            found += Reading(self.config, self.label_map, only=self.config.control(name)).outputs(value)
+            found += Reading(self.config, self.label_map, self.config.control(name), self.names).outputs(value)
         return found
 
     def _region_of_label_studio(self, region: Any) -> o.Output:
@@ -227,15 +226,23 @@ class Reading(Menu):
         return o.Raw(region)
 
     # -- sequences
-    def _sequence(self, given: Sequence[Any]) -> list[o.Output]:  # noqa: PLR0911 (one return a form)
+    def sequence(self, given: Sequence[Any]) -> list[o.Output]:  # noqa: PLR0911 (one a form)
+        """A list or tuple of whatever."""
         if self.only is None and all(isinstance(each, o.Output) for each in given):
             return list(given)
-        items = [plain(each) for each in given]
+        if len(given) >= MANY and isinstance(given[0], tuple | list) and isinstance(given[-1], tuple | list):
+            boxes = of_rows(given, self) if all(isinstance(each, tuple | list) for each in given) else None
+            if boxes is not None:
+                return boxes
+        items = [each if reader_of(each.__class__) else plain(each) for each in given]
         if not items:
             return []
         letters = set(map(_letter, items))
         if letters == {"s"}:
             return self._strings(items)
+        native = of_items(items, given, self) if not letters & {"n", "s", "b"} else None
+        if native is not None:
+            return native
         if letters <= set("nsbmp") and letters & {"n", "s"}:
             record = self._record(given, items)
             if record is not None:
@@ -266,7 +273,7 @@ class Reading(Menu):
         if len(items[0]) <= 2:
             said = [renamed(item) for item in items]
             if all(item.keys() == {"label", "score"} for item in said):
-                return self._probabilities({str(plain(item["label"])): item["score"] for item in said})
+                return self.probabilities({str(plain(item["label"])): item["score"] for item in said})
             if all(item.keys() == {"label"} for item in said):
                 return self._strings([str(plain(item["label"])) for item in said])
         return [output for item in items for output in self._mapping(item)]
@@ -274,7 +281,7 @@ class Reading(Menu):
     def _nested(self, given: Any, items: list[Any]) -> list[o.Output]:
         if all(isinstance(each, list | tuple) for each in items):
             if _signature(items[0]) == "sn" and all(_signature(each) == "sn" for each in items):
-                return self._probabilities(dict(items))
+                return self.probabilities(dict(items))
             words = [[plain(part) for part in each] for each in items if isinstance(plain(each[0] if each else 0), str)]
             if len(words) == len(items) and all(isinstance(part, str) for each in words for part in each):
                 trees = [control for control in self.takes(o.Taxonomy) if control.tag == "Taxonomy"]
@@ -327,34 +334,9 @@ class Reading(Menu):
 
     def _is_outline(self, plane: Any) -> bool:
         """Whether a plane is rows of x and y: two columns, and an outline is wanted rather than a mask."""
-        masks = [control for control in self.takes(o.Mask) if not control.tag.startswith(_SHARED_WITH_BOXES)]
+        masks = [control for control in self.takes(o.Mask) if not control.tag.startswith(bare.SHARED_WITH_BOXES)]
         outlines = self.takes(o.Polygon) or self.takes(o.Polyline)
         return bool(is_array(plane) and plane.shape[1] == 2 and outlines and not masks)
-
-    # -- arrays
-    def _plane(self, plane: Any) -> list[o.Output]:
-        if is_array(plane) and plane.dtype.kind in "UO":
-            return self._sequence(plane.tolist())
-        masks = self.takes(o.Mask)
-        boxes = self.takes(o.Box) and is_array(plane) and plane.shape[1] == 4 and plane.dtype.kind in "fiu"
-        if boxes and any(not control.tag.startswith(_SHARED_WITH_BOXES) for control in masks):
-            raise self.refuse(plane, "may be boxes or a mask")
-        if boxes:
-            return [output for row in plane.tolist() for output in self._sequence(row)]
-        shared = all(control.tag.startswith(_SHARED_WITH_BOXES) for control in masks)
-        if is_array(plane) and plane.shape[1] in (2, 5, 6) and shared and (self.takes(o.Box) or self.takes(o.Polygon)):
-            raise self.refuse(plane, "holds rows of numbers, of which one may be a score or the number of a class")
-        if not masks:
-            raise self.refuse(plane)
-        holder = self.config.label_control(masks[0])
-        if holder is not None and len(holder.labels) != 1:
-            raise self.refuse(plane, f"is a mask without a label, and {holder} has {len(holder.labels)} labels")
-        return [o.Mask(as_plane(plane), holder.labels[0] if holder else None, control=self.control_name)]
-
-    def _array(self, array: Any) -> list[o.Output]:
-        if array.ndim == 1:
-            return self._sequence(array.tolist())
-        raise self.refuse(array, f"has {array.ndim} dimensions")
 
 
 def _is_region_of_label_studio(given: Mapping[Any, Any]) -> bool:

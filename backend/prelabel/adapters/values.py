@@ -8,7 +8,10 @@ from typing import Any, TypeGuard
 
 
 def plain(value: Any) -> Any:
-    """``value`` without its framework: scalars of NumPy and Torch as Python's, tensors as arrays, models as dicts."""
+    """``value`` without its framework: scalars of NumPy and Torch as Python's, tensors as arrays, models as dicts.
+
+    So are dataclasses (a recognizer's segments, say); prelabel's own outputs stay.
+    """
     kind = type(value)
     if kind in _PLAIN:
         return value
@@ -22,6 +25,8 @@ def plain(value: Any) -> Any:
         return value.item()
     if hasattr(value, "model_dump"):
         return value.model_dump()
+    if hasattr(kind, "__dataclass_fields__") and module != "prelabel":
+        return {name: getattr(value, name) for name in kind.__dataclass_fields__}
     return value
 
 
@@ -88,5 +93,5 @@ def sample(value: Any, most: int = 60) -> str:
         inner = f"{sample(value[0], most // 2)}{', ...' if len(value) > 1 else ''}"
         text = f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
     else:
-        text = repr(value)
+        text = " ".join(repr(value)[:1000].split())
     return text if len(text) <= most else text[: most - 3] + "..."

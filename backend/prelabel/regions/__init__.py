@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import urandom
 from typing import Any
 
@@ -18,6 +18,7 @@ from prelabel.errors import OutputError
 from prelabel.labeling import ControlTag, LabelingConfig, fold
 from prelabel.outputs import (
     Box,
+    Boxes,
     Ellipse,
     FrameSpan,
     Keypoint,
@@ -27,6 +28,7 @@ from prelabel.outputs import (
     Polygon,
     Polyline,
     Raw,
+    Regions,
     Relation,
     Segment,
     SeriesSegment,
@@ -34,7 +36,7 @@ from prelabel.outputs import (
     Track,
     VectorTrack,
 )
-from prelabel.regions import image, text, time, video
+from prelabel.regions import boxes, image, ready, text, time, video
 from prelabel.regions.answers import KEYS, merged
 from prelabel.regions.target import NO_OBJECT, Shape, Target, Unfit
 from prelabel.tasks import Facts
@@ -91,7 +93,7 @@ def to_regions(
     """
     draft = _Draft(config, facts or {}, label_map)
     later: list[Output] = []
-    for output in outputs:
+    for output in boxes.gathered(outputs):
         if not isinstance(output, Output):
             raise OutputError(
                 f"an output must be one of prelabel's outputs, got {type(output).__name__}.",
@@ -131,10 +133,16 @@ class _Draft:
         try:
             if isinstance(output, Raw):
                 self._raw(output)
+            elif isinstance(output, Regions):
+                self._ready(output)
             elif isinstance(output, Relation):
                 self._relation(output)
             elif type(output) in KEYS:
                 self._answer(output)
+            elif isinstance(output, Boxes):
+                self._boxes(output)
+            elif isinstance(output, Mask):
+                self._mask(output)
             else:
                 self._region(output)
         except Unfit as reason:
@@ -157,14 +165,84 @@ class _Draft:
         return target
 
     # --- regions with a geometry
-    def _region(self, output: Output) -> None:
+    def _mask(self, output: Mask) -> None:
+        """A mask; where only polygons take it, one for each of its parts, the smaller ones under the largest."""
+        target = self._target(output)
+        if not target.control.tag.startswith("Polygon"):
+            return self._region(output)
+        first, *others = image.outlines(output, target)
+        region_id = output.id or _new_id()
+        self._region(replace(output, id=region_id), first)
+        for part in others:
+            self._region(replace(output, id=None, of=output.of or region_id), part)
+        return None
+
+    def _boxes(self, output: Boxes) -> None:
+        """All boxes of one control together; those that need more than one region each, one by one."""
+        corners, labels, scores = boxes.columns(output)
+        if output.of is not None:
+            raise Unfit("only a single Box can lie below another region")
+        places: dict[str | None, boxes.Place | Unfit | None] = {}
+        for label in dict.fromkeys(labels):
+            places[label] = self._place(output, label)
+        goes = {label: place.control if isinstance(place, boxes.Place) else "" for label, place in places.items()}
+        for control in dict.fromkeys(goes.values()):
+            chosen: Any = slice(None)
+            if len(set(goes.values())) > 1:
+                chosen = [at for at, label in enumerate(labels) if goes[label] == control]
+            some = [labels[at] for at in chosen] if isinstance(chosen, list) else labels
+            sure = [scores[at] for at in chosen] if isinstance(chosen, list) else scores
+            if not control:
+                self._boxes_one_by_one(output, corners[chosen].tolist(), some, sure, places)
+                continue
+            known = {label: place for label, place in places.items() if isinstance(place, boxes.Place)}
+            target = next(known[label].target for label in known if goes[label] == control)
+            stored = {label: place.label for label, place in known.items()}
+            made, lost = boxes.regions_of(output, corners[chosen], sure, [stored[one] for one in some], target)
+            self.result += made
+            self.dropped += [f"{_name(Box(0, 0, 0, 0, some[at]))}: {why}." for at, why in lost]
+
+    def _place(self, output: Boxes, label: str | None) -> boxes.Place | Unfit | None:
+        """Where boxes with that label go; None where one box becomes more than one region; or why they go nowhere."""
+        one = Box(0, 0, 1, 1, label, control=output.control, page=output.page)
+        try:
+            return self._place_of(one, self._target(one))
+        except Unfit as reason:
+            return reason
+
+    def _place_of(self, one: Box, target: Target) -> boxes.Place | None:
+        holder = self.config.label_control(target.control)
+        if target.control.tag not in {"RectangleLabels", "Rectangle"}:
+            return None
+        if holder is not target.control and (holder is not None or one.label is not None):
+            return None  # two regions each; or a label that is lost, which is said for each
+        return boxes.Place(target, self._label(one, target)[0])
+
+    def _boxes_one_by_one(
+        self,
+        output: Boxes,
+        corners: list[list[float]],
+        labels: list[str | None],
+        scores: list[float | None],
+        places: Mapping[str | None, object],
+    ) -> None:
+        common: dict[str, Any] = {"control": output.control, "meta": output.meta, "unit": output.unit}
+        for (x1, y1, x2, y2), label, score in zip(corners, labels, scores, strict=True):
+            box = Box.from_xyxy(x1, y1, x2, y2, label, score=score, page=output.page, **common)
+            reason = places[label]
+            if isinstance(reason, Unfit):
+                self.dropped.append(f"{_name(box)}: {reason}.")
+            else:
+                self.add(box)
+
+    def _region(self, output: Output, shape: Shape | None = None) -> None:
         target = self._target(output)
         region_id = output.id or _new_id()
         if region_id in self.shapes:
             raise Unfit(f"another output has the id {region_id!r} already")
         tag = target.control.tag.lower()
         label, holder = self._label(output, target)
-        shape = SHAPES[type(output)](output, target)
+        shape = shape or SHAPES[type(output)](output, target)
         self.shapes[region_id] = shape
         value = shape.value
         if label is not None and holder is target.control:
@@ -239,6 +317,13 @@ class _Draft:
         if output.score is not None:
             region.setdefault("score", _clamp(output.score))
         self.result.append(region)
+
+    def _ready(self, output: Regions) -> None:
+        """Finished regions of an existing model; they are known to relations and answers like all others."""
+        regions = [_as_json(one) if isinstance(one, Mapping) else one for one in output.regions]
+        made, lost = ready.checked(regions, self.config, self.facts, self.label_map)
+        self.result += made
+        self.dropped += [*lost, *output.left_out]
 
     def _relation(self, output: Relation) -> None:
         for end in (output.source, output.target):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prelabel.errors import OutputError
 from prelabel.labeling import ObjectTag
 from prelabel.outputs import Box, Ellipse, Keypoint, Mask, Polygon, Polyline, Unit
 from prelabel.regions.target import Shape, Target, Unfit, finite, size_unknown, tidy
 from prelabel.tasks import Facts
+
+if TYPE_CHECKING:
+    from prelabel.masks import Bools
 
 Point = tuple[float, float]
 EDGE = 1e-6
@@ -29,12 +32,18 @@ def page_size(facts: Facts, page: int | None) -> tuple[int, int] | None:
     return None
 
 
-def to_percent(unit: Unit, size: tuple[int, int] | None, shown: ObjectTag) -> tuple[float, float]:
+def to_percent(unit: Unit | str, size: tuple[int, int] | None, shown: ObjectTag) -> tuple[float, float]:
     """What to multiply x and y with.
 
     Raises:
-        OutputError: pixels, and the size is not known.
+        OutputError: pixels, and the size is not known; or a unit that is none.
     """
+    if not isinstance(unit, Unit):  # "percent" is as good as Unit.PERCENT
+        try:
+            unit = Unit(unit)
+        except ValueError as error:
+            known = ", ".join(one.value for one in Unit)
+            raise OutputError(f"there is no unit {unit!r}.", hint=f"There are {known}.") from error
     if unit is Unit.PERCENT:
         return 1.0, 1.0
     if unit is Unit.FRACTION:
@@ -44,7 +53,8 @@ def to_percent(unit: Unit, size: tuple[int, int] | None, shown: ObjectTag) -> tu
     return 100.0 / size[0], 100.0 / size[1]
 
 
-def _extra(target: Target, size: tuple[int, int] | None, page: int | None) -> dict[str, Any]:
+def picture_extra(target: Target, size: tuple[int, int] | None, page: int | None) -> dict[str, Any]:
+    """What stands beside a region's value: the image's size, and the page."""
     extra: dict[str, Any] = {}
     if size is not None:
         extra = {"original_width": int(size[0]), "original_height": int(size[1]), "image_rotation": 0}
@@ -82,7 +92,7 @@ def box(output: Box, target: Target) -> Shape:
     if target.control.tag == "OcrLabels":
         value["ocrtext"] = output.text or ""
         value["pageIndex"] = (output.page or 0) + 1
-    return Shape(value, _extra(target, size, output.page))
+    return Shape(value, picture_extra(target, size, output.page))
 
 
 def _clip_rotated(
@@ -145,7 +155,7 @@ def ellipse(output: Ellipse, target: Target) -> Shape:
         "radiusY": tidy(min(radius_y, 50.0)),
         "rotation": tidy(output.rotation % 360),
     }
-    return Shape(value, _extra(target, size, output.page))
+    return Shape(value, picture_extra(target, size, output.page))
 
 
 def polygon(output: Polygon, target: Target) -> Shape:
@@ -164,7 +174,7 @@ def _ring(points: list[Point], target: Target, size: tuple[int, int] | None, pag
     if len(set(points)) < 3:
         raise Unfit(OUTSIDE)
     value = {"points": [[tidy(x), tidy(y)] for x, y in points], "closed": True}
-    return Shape(value, _extra(target, size, page))
+    return Shape(value, picture_extra(target, size, page))
 
 
 def clip_ring(points: list[Point]) -> list[Point]:
@@ -204,14 +214,14 @@ def keypoint(output: Keypoint, target: Target) -> Shape:
     finite(output.size)
     if not (0 <= x <= 100 and 0 <= y <= 100):
         raise Unfit("it lies outside the image")
-    return Shape({"x": tidy(x), "y": tidy(y), "width": tidy(output.size)}, _extra(target, size, output.page))
+    return Shape({"x": tidy(x), "y": tidy(y), "width": tidy(output.size)}, picture_extra(target, size, output.page))
 
 
 def polyline(output: Polyline, target: Target) -> Shape:
     """The vertices of a line; those outside are moved to the nearest edge."""
     size = page_size(target.facts, output.page)
     points = _scaled(output.points, output.unit, size, target)
-    return Shape({"vertices": vertices(points), "closed": output.closed}, _extra(target, size, output.page))
+    return Shape({"vertices": vertices(points), "closed": output.closed}, picture_extra(target, size, output.page))
 
 
 def vertices(points: list[Point]) -> list[dict[str, Any]]:
@@ -233,8 +243,37 @@ def vertices(points: list[Point]) -> list[dict[str, Any]]:
 
 
 def mask(output: Mask, target: Target) -> Shape:
-    """Pixels as the control takes them: RLE bytes, a PNG, the outline of the largest part, or its box."""
+    """Pixels as the control takes them: RLE bytes, a PNG, or the box around them (for polygons see `outlines`)."""
     from prelabel import masks  # noqa: PLC0415 (NumPy is imported by those who send masks)
+
+    inside, size = _pixels(output, target)
+    tag = target.control.tag.lower()
+    if tag.startswith("bitmask"):
+        return Shape({"imageDataURL": masks.to_data_url(inside)}, picture_extra(target, size, output.page))
+    if tag.startswith("rectangle"):
+        x1, y1, x2, y2 = masks.to_box(inside)
+        rectangle = Box(x1, y1, x2 - x1, y2 - y1, page=output.page)
+        return _with_size(rectangle, target, size)
+    return Shape({"format": "rle", "rle": masks.encode_rle(inside)}, picture_extra(target, size, output.page))
+
+
+def outlines(output: Mask, target: Target) -> list[Shape]:
+    """A polygon for each part of a mask, the largest first, without its holes."""
+    from prelabel.outlines import rings  # noqa: PLC0415 (as above)
+
+    inside, size = _pixels(output, target)
+    found = [
+        _ring([(x, y) for x, y in (ring * (100.0 / size[0], 100.0 / size[1])).tolist()], target, size, output.page)
+        for ring in rings(inside, output.tolerance)
+    ]
+    if not found:
+        raise Unfit("the mask is too thin for a polygon")
+    return found
+
+
+def _pixels(output: Mask, target: Target) -> tuple[Bools, tuple[int, int]]:
+    """What is inside, as large as the image where its size is known; and that size."""
+    from prelabel import masks  # noqa: PLC0415 (as above)
 
     try:
         inside = masks.binary(output.array, output.threshold)
@@ -248,21 +287,7 @@ def mask(output: Mask, target: Target) -> Shape:
     if not inside.any():
         raise Unfit("the mask is empty")
     height, width = inside.shape
-    size = (width, height)
-    tag = target.control.tag.lower()
-    if tag.startswith("bitmask"):
-        return Shape({"imageDataURL": masks.to_data_url(inside)}, _extra(target, size, output.page))
-    if tag.startswith("polygon"):
-        outline = masks.to_polygon(inside)
-        if outline is None:
-            raise Unfit("the mask is too thin for a polygon")
-        points = [(x * 100.0 / width, y * 100.0 / height) for x, y in outline.points]
-        return _ring(points, target, size, output.page)
-    if tag.startswith("rectangle"):
-        x1, y1, x2, y2 = masks.to_box(inside)
-        rectangle = Box(x1, y1, x2 - x1, y2 - y1, page=output.page)
-        return _with_size(rectangle, target, size)
-    return Shape({"format": "rle", "rle": masks.encode_rle(inside)}, _extra(target, size, output.page))
+    return inside, (width, height)
 
 
 def _with_size(output: Box, target: Target, size: tuple[int, int]) -> Shape:
@@ -275,4 +300,4 @@ def _with_size(output: Box, target: Target, size: tuple[int, int]) -> Shape:
         "height": tidy(output.height * fy),
         "rotation": 0,
     }
-    return Shape(value, _extra(target, size, output.page))
+    return Shape(value, picture_extra(target, size, output.page))

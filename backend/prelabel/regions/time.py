@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from prelabel.outputs import Segment, SeriesSegment
@@ -9,9 +10,11 @@ from prelabel.regions.target import Shape, Target, Unfit, finite, tidy
 
 
 def segment(output: Segment, target: Target) -> Shape:
-    """Seconds of an audio, clipped to its length where that is known."""
-    finite(output.start, output.end)
+    """Seconds of an audio, clipped to its length where that is known; an infinite end is that length."""
     length = target.facts.duration_s
+    if output.end == math.inf and length is None:
+        raise Unfit("it has no end, and the length of the audio is not known")
+    finite(output.start, *([] if output.end == math.inf else [output.end]))
     start, end = max(float(output.start), 0.0), float(output.end)
     if output.end <= output.start:
         raise Unfit(f"its end {output.end} s is not after its start {output.start} s")
