@@ -1,0 +1,289 @@
+"""A model written for Label Studio's own backend package: a subclass of ``label_studio_ml.model.LabelStudioMLBase``."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prelabel.errors import ModelError, ModelLoadError, PrelabelError
+from prelabel.labeling import parse
+from prelabel.loader import digest_files, find_model, model_name, model_version
+from prelabel.lsml.answers import by_task
+from prelabel.lsml.services import Services
+from prelabel.lsml.state import MemoryState, RegistryState, State
+from prelabel.lsml.versions import UNTOLD, own_version
+from prelabel.model import InputKind, Item, ModelWrapper, Surroundings
+from prelabel.options import bind
+from prelabel.tasks import Task
+from prelabel.user_code import first_line, place_of
+
+if TYPE_CHECKING:
+    from prelabel.examples import Example
+    from prelabel.outputs import Regions
+
+logger = logging.getLogger(__name__)
+
+INSTANCES = 8
+"""Instances kept: one for each project and labeling config, the one used least recently goes first."""
+FAILED_S = 10.0
+"""How long an instance that could not be made is not tried again."""
+PARAMS_S = 5.0
+"""How long a project's extra params are believed."""
+MEANINGLESS = {
+    "PORT": "--port",
+    "WORKERS": "nothing: one process owns the model",
+    "THREADS": "--threads",
+    "WEB_CONCURRENCY": "nothing: one process owns the model",
+}
+"""Variables of the package's container images, and what is used here instead."""
+
+
+class LabelStudioMLModel(ModelWrapper):
+    """Makes one instance for each project and labeling config, and asks it for many tasks at once.
+
+    Regions come back as the model made them, each checked against the labeling config. What the model keeps for a
+    project (``get``, ``set``) stands in the registry; without one, in ``MODEL_DIR`` or in memory.
+
+    Args:
+        model: file (``model.py``, ``_wsgi.py``), directory of one, or dotted path.
+        instances: how many instances are kept at most.
+    """
+
+    input = InputKind.BARE
+    interactive = True
+
+    def __init__(self, model: str, *, instances: int = INSTANCES) -> None:
+        self._take(find_model(model), {}, instances)
+
+    @classmethod
+    def of(cls, model: type[Any], label: str, options: Mapping[str, str]) -> LabelStudioMLModel:
+        """Around a class that was found already; ``options`` go to its constructor, as its annotations say."""
+        made = cls.__new__(cls)
+        made._take(model, bind(_constructor(model), options, label) if options else {}, INSTANCES)
+        made.options = dict(options)
+        return made
+
+    def _take(self, model: type[Any], arguments: dict[str, Any], instances: int) -> None:
+        self.model = model
+        self.name = model.__name__
+        self.version = own_version(model)
+        self._arguments = arguments
+        self._most = max(1, instances)
+        self._lock = threading.RLock()
+        self._kept: OrderedDict[tuple[str, str], Any] = OrderedDict()
+        self._failed: dict[tuple[str, str], tuple[float, ModelError]] = {}
+        self._params: dict[str, tuple[float, str]] = {}
+        self._around: Surroundings | None = None
+
+    # -- beginning and end
+    def enter(self, surroundings: Surroundings) -> None:
+        """Give the model's class the registry, the reader of task data, and Label Studio's address."""
+        self._around = surroundings
+        settings = surroundings.settings
+        key = settings.label_studio_api_key
+        self.model._prelabel = Services(
+            state=self._state(surroundings),
+            local_path=self._local_path,
+            url=settings.label_studio_url or os.environ.get("LABEL_STUDIO_HOST", ""),
+            key=key.get_secret_value() if key is not None else "",
+        )
+        for name, value in (("LABEL_STUDIO_URL", settings.label_studio_url), ("LABEL_STUDIO_API_KEY", key)):
+            if value is not None:  # models read these by themselves; the settings may come from elsewhere
+                os.environ.setdefault(name, value if isinstance(value, str) else value.get_secret_value())
+
+    def load(self) -> None:
+        """Heed the variables of the package's images; instances are made when their project is first asked about."""
+        for name, instead in MEANINGLESS.items():
+            if os.environ.get(name):
+                logger.info("the variable %s means nothing here; what it said is said by %s", name, instead)
+        level = os.environ.get("LOG_LEVEL", "").upper()
+        if isinstance(logging.getLevelName(level), int):
+            logging.getLogger(self.model.__module__).setLevel(level)
+        directory = os.environ.get("MODEL_DIR")
+        if directory:
+            Path(directory).mkdir(parents=True, exist_ok=True)
+
+    def unload(self) -> None:
+        """Forget all instances."""
+        with self._lock:
+            self._kept.clear()
+
+    def fingerprint(self) -> bytes:
+        """The class's name, the bytes of the file that defines it, and its options."""
+        try:
+            file = inspect.getsourcefile(self.model)
+        except TypeError:
+            file = None
+        code = digest_files([Path(file)]) if file else b""
+        return b"\0".join([self.model.__qualname__.encode(), code, repr(sorted(self.options.items())).encode()])
+
+    # -- predicting
+    def predict(self, batch: Sequence[Item]) -> list[Regions | list[Any]]:
+        """One call of the model for all tasks of one project, config and context."""
+        groups: dict[tuple[object, ...], list[int]] = {}
+        for index, item in enumerate(batch):
+            click = None if item.context is None else id(item.context)
+            groups.setdefault((_project(item.task), item.config.hash, click), []).append(index)
+        results: list[Regions | list[Any]] = [[] for _ in batch]
+        with self._lock:
+            for indexes in groups.values():
+                first = batch[indexes[0]]
+                instance = self.instance(_project(first.task), first.config.xml, first.config.hash)
+                context = dict(first.context) if first.context is not None else None
+
+                def ask(tasks: Sequence[Mapping[str, Any]], model: Any = instance, context: Any = context) -> Any:
+                    return model.predict(list(tasks), context=context)
+
+                said = by_task(ask, [_json(batch[index].task) for index in indexes], self.name)
+                for index, regions in zip(indexes, said, strict=True):
+                    results[index] = regions if regions is not None else []
+        return results
+
+    def instance(self, project: str, label_config: str, config_hash: str) -> Any:
+        """The model's instance for a project and labeling config, made now where there is none.
+
+        Raises:
+            ModelError: its constructor or its ``setup`` failed.
+        """
+        key = (project, config_hash)
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None:
+                found = self._make(key, label_config)
+                self._kept[key] = found
+                while len(self._kept) > self._most:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(key)
+            self._refresh(found, project)
+            return found
+
+    def _make(self, key: tuple[str, str], label_config: str) -> Any:
+        since, error = self._failed.get(key, (0.0, None))
+        if error is not None and time.monotonic() - since < FAILED_S:
+            raise error
+        try:
+            made = self.model(project_id=key[0], label_config=label_config, **self._arguments)
+        except PrelabelError:
+            raise
+        except Exception as failure:
+            logger.exception("%s could not be made for project %s", self.name, key[0] or "(none)")
+            error = ModelError(
+                f"{self.name} could not be made for this labeling config: {place_of(failure)}"
+                f"{type(failure).__name__}: {first_line(failure)}.",
+                hint="The log has the traceback.",
+            )
+            self._failed[key] = (time.monotonic(), error)
+            raise error from failure
+        self._tell_version(made)
+        return made
+
+    def _tell_version(self, made: Any) -> None:
+        """Say where the model's own name for its version and the version on its predictions differ."""
+        own = str(getattr(made, "model_version", None) or UNTOLD)
+        if self._around is None or own == UNTOLD:
+            return
+        shown = model_version(self, self._around.settings)
+        if not shown.endswith(own):
+            logger.info("%s calls itself %s; its predictions carry %s (--model-version sets it)", self.name, own, shown)
+
+    # -- training
+    def learn(self, event: str, data: Mapping[str, Any]) -> Any:
+        """Call the model's ``fit`` for an event of Label Studio (a webhook's action and body); what it returned.
+
+        No prediction is made meanwhile. May be called from any thread.
+
+        Raises:
+            ModelError: the event names no project, or ``fit`` failed.
+        """
+        project = data.get("project")
+        config = project.get("label_config") if isinstance(project, Mapping) else None
+        if not isinstance(project, Mapping) or not isinstance(config, str):
+            raise ModelError("the event names no project with a labeling config.", hint="Send Label Studio's webhook.")
+        with self._lock:
+            instance = self.instance(str(project.get("id", "")), config, parse(config).hash)
+            try:
+                return instance.fit(event, dict(data))
+            except PrelabelError:
+                raise
+            except Exception as failure:
+                raise ModelError(
+                    f"{self.name}.fit failed: {place_of(failure)}{type(failure).__name__}: {first_line(failure)}.",
+                    hint="The log has the traceback.",
+                ) from failure
+
+    @property
+    def can_fit(self) -> bool:
+        """No: it learns from events."""
+        return False
+
+    def fit(self, examples: Iterable[Example]) -> str | None:
+        """Refuses: such a model learns from Label Studio's events, see `learn`.
+
+        Raises:
+            ModelError: always.
+        """
+        raise ModelError(f"{self.name} learns from Label Studio's events, not from a list of examples.")
+
+    # -- what is around
+    def _state(self, around: Surroundings) -> State:
+        if around.ledger is not None:
+            return RegistryState(around.ledger, model_name(self, around.settings))
+        directory = os.environ.get("MODEL_DIR")
+        return MemoryState(Path(directory) / f"{self.name}.state.json" if directory else None)
+
+    def _local_path(self, address: str, task: int | None) -> Path:
+        if self._around is None:
+            raise ModelLoadError("task data cannot be read yet.", hint="Read it in predict.")
+        return self._around.reader.path(address, Task(id=task, data={}))
+
+    def _refresh(self, instance: Any, project: str) -> None:
+        """Tell the instance when Label Studio's form for the backend says other *extra params*."""
+        now = time.monotonic()
+        until, known = self._params.get(project, (0.0, ""))
+        if now < until or self._around is None or self._around.ledger is None or not project.isdecimal():
+            return
+        settings = self._around.settings
+        connection = self._around.ledger.connection(
+            int(project), settings.label_studio_url, model=model_name(self, settings)
+        )
+        said = json.dumps(dict(connection.extra_params)) if connection is not None else "{}"
+        self._params[project] = (now + PARAMS_S, said)
+        if said != known and (known or said != "{}"):
+            instance.set_extra_params(said)
+
+
+def _constructor(model: type[Any]) -> Any:
+    """The constructor's parameters that are options: neither project nor labeling config."""
+
+    def options(**_kwargs: Any) -> None: ...
+
+    parameters = inspect.signature(model).parameters
+    left = [one for name, one in parameters.items() if name not in {"project_id", "label_config"}]
+    options.__signature__ = inspect.Signature(left)  # type: ignore[attr-defined]  # read by `inspect.signature`
+    options.__annotations__ = {one.name: one.annotation for one in left if one.annotation is not one.empty}
+    return options
+
+
+def _project(task: Task) -> str:
+    return "" if task.project is None else str(task.project)
+
+
+def _json(task: Task) -> dict[str, Any]:
+    """The task as Label Studio sent it; of bulk work what is known of it. A copy, which the model may change."""
+    known = {
+        "id": task.id,
+        "data": dict(task.data),
+        "meta": dict(task.meta),
+        "project": task.project,
+        "annotations": list(task.annotations),
+        "predictions": list(task.predictions),
+    }
+    return {**task.raw, **known}
