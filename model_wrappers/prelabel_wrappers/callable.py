@@ -8,7 +8,7 @@ import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prelabel.errors import ModelError, ModelLoadError
 from prelabel.loader import digest_files
@@ -16,6 +16,13 @@ from prelabel.model import Audio, InputKind, Item, ModelWrapper
 from prelabel.options import bind
 from prelabel.outputs import Output
 from prelabel.tasks import Task
+from prelabel_wrappers.clicks import answers, wants_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from prelabel.examples import Example
 
 ANNOTATIONS = """\
   list[str]                    text
@@ -36,9 +43,11 @@ _BATCHES = {list, Sequence, Iterable, Collection}
 class CallableModel(ModelWrapper):
     """Calls a function with a batch (``list[str]`` ...) or, where it is annotated so (``str``), item by item.
 
-    The function's module may define ``load()``, ``unload()`` and ``fit(examples)``, and say ``name``, ``version``,
-    ``labels``, ``outputs``, ``weights`` (files that belong to the model's version), ``max_batch_size`` and
-    ``interactive``.
+    The function's module may define ``load()``, ``unload()``, ``fit(examples)`` with ``save(directory)`` and
+    ``load(directory)``, and ``embed(batch)``, and say ``name``, ``version``, ``labels``, ``outputs``, ``weights``
+    (files that belong to the model's version), ``max_batch_size`` and ``interactive``. A second parameter annotated
+    with ``Prompts`` makes it interactive, and a third one called ``encoded`` is what the module's ``encode(value)``
+    made (see `prelabel_wrappers.clicks`).
 
     Args:
         function: takes a batch; further parameters with defaults are options.
@@ -55,24 +64,50 @@ class CallableModel(ModelWrapper):
         self.options = dict(options or {})
         first = _first_parameter(function, name)
         self.input, self._single = input_kind(first, function, name)
-        self._arguments = bind(function, self.options, name, skip=1)
+        self._wants = wants_of(function, name)
+        self._arguments = bind(function, self.options, name, skip=self._wants.count)
         self.name = str(self._said("name") or name)
         version = self._said("version")
         self.version = str(version) if version else None
         self.max_batch_size = self._said("max_batch_size")
-        self.interactive = bool(self._said("interactive"))
+        self.in_items = self._wants.prompts
+        self.clicks_only = self._wants.clicks_only
+        self.interactive = self._wants.prompts or bool(self._said("interactive"))
         self._refresh()
 
     def load(self) -> None:
-        """Call the module's ``load()``, which may also set ``labels``."""
-        self._hook("load")
+        """Call the module's ``load()`` or ``load(directory)``, which may also set ``labels``.
+
+        The directory is the one that ``save`` filled; None before any training.
+        """
+        hook = self._said("load")
+        takes_directory = callable(hook) and bool(inspect.signature(hook).parameters)
+        self._hook("load", *([self.artifact] if takes_directory else []))
         self._refresh()
 
     def predict(self, batch: Sequence[Any]) -> Sequence[Any]:
         """The function's results, one per item; a generator or array of results becomes a list."""
+        if self._wants.prompts:
+            return answers(
+                self._listed if not self._single else self._one,
+                batch,
+                self._wants,
+                single=self._single,
+                value_of=self._value_of,
+                encoded=self.encoded,
+            )
         if self._single:
-            return [self.function(item, **self._arguments) for item in batch]
-        given = self.function(list(batch), **self._arguments)
+            return [self._one(item) for item in batch]
+        return self._listed(list(batch))
+
+    def _one(self, *given: Any) -> Any:
+        return self.function(*given, **self._arguments)
+
+    def _value_of(self, item: Item) -> Any:
+        return item if self.input in {InputKind.ITEM, InputKind.BARE} else item.value
+
+    def _listed(self, batch: Sequence[Any], *further: Any) -> list[Any]:
+        given = self.function(batch, *further, **self._arguments)
         if given is None or isinstance(given, (str, bytes, Mapping, Output)):
             raise ModelError(
                 f"{self.name} returned {type(given).__name__} for a batch of {len(batch)}.",
@@ -81,13 +116,51 @@ class CallableModel(ModelWrapper):
             )
         return list(given)
 
-    def fit(self, examples: Sequence[Any]) -> str | None:
+    @property
+    def can_fit(self) -> bool:
+        """Whether the module has a ``fit`` and a ``save`` beside the function."""
+        return callable(self._said("fit")) and callable(self._said("save"))
+
+    def fit(self, examples: Iterable[Example]) -> str | None:
         """Call the module's ``fit(examples)``."""
-        if not callable(self._said("fit")):
+        if not self.can_fit:
+            if callable(self._said("fit")):
+                raise NotImplementedError(f"{self.name} cannot be trained: it has no save, only fit.")
             return super().fit(examples)
         version: str | None = self._hook("fit", examples)
         self._refresh()
         return version
+
+    def save(self, directory: Path) -> None:
+        """Call the module's ``save(directory)``."""
+        if not self.can_fit:
+            super().save(directory)
+        self._hook("save", directory)
+
+    @property
+    def can_embed(self) -> bool:
+        """Whether the module has an ``embed`` beside the function."""
+        embed = self._said("embed")
+        return callable(embed) and embed is not self.function
+
+    def embed(self, batch: Sequence[Any]) -> NDArray[np.float32]:
+        """What the module's ``embed(batch)`` returns, which gets what the function gets."""
+        if not self.can_embed:
+            return super().embed(batch)
+        found: NDArray[np.float32] = self._hook("embed", list(batch))
+        return found
+
+    @property
+    def can_encode(self) -> bool:
+        """Whether the module has an ``encode`` beside the function."""
+        encode = self._said("encode")
+        return self._wants.prompts and callable(encode) and encode is not self.function
+
+    def encode(self, item: Item) -> Any:
+        """What the module's ``encode(value)`` returns, which gets one value of those that the function gets."""
+        if not self.can_encode:
+            return super().encode(item)
+        return self._hook("encode", self._value_of(item))
 
     def unload(self) -> None:
         """Call the module's ``unload()``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prelabel.errors import TaskError
@@ -33,14 +33,36 @@ def matrix(tasks: Sequence[Task], columns: Sequence[str]) -> NDArray[np.float32]
     return np.asarray(rows, dtype=np.float32).reshape(len(rows), width)
 
 
-def _numbers(task: Task, column: str) -> list[float]:
+def columns(tasks: Sequence[Task], kinds: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    """A column ``[tasks, 1]`` for each field, of the type that ``kinds`` says: a name of NumPy's, or ``str``.
+
+    Raises:
+        TaskError: a field is missing or holds something that is no number where one is wanted.
+    """
+    import numpy as np
+
+    found: dict[str, NDArray[Any]] = {}
+    for name, kind in kinds.items():
+        if kind == "str":
+            texts = [[str(_field(task, name))] for task in tasks]
+            found[name] = np.array(texts, dtype=object).reshape(len(tasks), 1)
+        else:
+            found[name] = matrix(tasks, [name]).astype(kind)
+    return found
+
+
+def _field(task: Task, column: str) -> Any:
     if column not in task.data:
         raise TaskError(
-            f"field {column!r} is missing, and the option columns names it.",
+            f"field {column!r} is missing, and the model asks for it.",
             hint=f"The task's data has {', '.join(map(str, task.data)) or 'nothing'}.",
             task=task.id,
         )
-    value: Any = task.data[column]
+    return task.data[column]
+
+
+def _numbers(task: Task, column: str) -> list[float]:
+    value = _field(task, column)
     values = value if isinstance(value, (list, tuple)) else [value]
     try:
         return [float("nan") if each is None else float(each) for each in values]

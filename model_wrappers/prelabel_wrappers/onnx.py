@@ -1,4 +1,4 @@
-"""A classifier in ONNX: images, texts or numbers in, a class with its distribution out."""
+"""A network in ONNX: images, texts or numbers in; a class with its distribution, masks, boxes or points out."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from prelabel.errors import ModelLoadError
 from prelabel.loader import digest_files
 from prelabel.model import InputKind, ModelWrapper
 from prelabel.outputs import Choice
+from prelabel.tasks import Task
 from prelabel_wrappers import class_names
-from prelabel_wrappers.features import matrix
+from prelabel_wrappers.features import columns, matrix
+from prelabel_wrappers.frameworks import existing, missing
+from prelabel_wrappers.heads import BODY, KINDS, Activation, Head, Says, choice, decided
 from prelabel_wrappers.pixels import Channels, Layout, Preparation, Resize, parsed_size
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
-
-    Scores = NDArray[np.float64]
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -37,7 +37,12 @@ class OnnxModel(ModelWrapper):
     What the session's first input says decides what it is fed: strings get texts; four dimensions get images; numbers
     otherwise need ``columns``. Images are resized to what the model asks for (``size`` where it leaves that open), put
     into its layout, scaled to 0..1 (integer inputs: left 0..255), and normalised by ``mean`` and ``std``. A model with
-    a fixed batch dimension is fed in pieces of that size.
+    a fixed batch dimension is fed in pieces of that size. With several inputs of a column each (as scikit-learn's
+    converter makes them), each gets the task data field of its name.
+
+    A score per class makes a class. Of images, planes of pixels make masks (of several, each pixel's most probable, the
+    first being the background); boxes are read as YOLO has them (8 and later, or with an objectness before), as rows of
+    corners, score and class, or as SSD's four outputs; points as y, x and score.
 
     Args:
         model: path of the ``.onnx`` file.
@@ -45,7 +50,8 @@ class OnnxModel(ModelWrapper):
             or object. Default: what the model's metadata says (``names``, ``labels``, ``classes``), or the labels it
             outputs itself, else "0", "1", ...
         columns: task data fields that are the features, in order.
-        output: name of the output with the scores. Default: the one that is a score per class.
+        output: name of the output that is read. Default: the only one that is a score per class, or the only one.
+        says: ``class``, ``mask``, ``boxes`` or ``points``; ``auto`` decides by the output's shape.
         size: ``WIDTHxHEIGHT`` for models with open sizes.
         resize: ``squash`` to the size, ``crop`` the middle after filling it, or ``pad`` with black.
         layout: ``nchw`` or ``nhwc``; ``auto`` looks where the channels are.
@@ -55,11 +61,11 @@ class OnnxModel(ModelWrapper):
         channels: ``rgb``, ``bgr`` or ``gray``; ``auto``: ``gray`` where the model has one channel, else ``rgb``.
         activation: what makes scores of the output: ``softmax``, ``sigmoid``, ``none``; ``auto``: softmax unless the
             rows are distributions already.
+        min_score: least score of a box or point, and where a mask begins.
+        overlap: share from which a box is dropped for a better one of its class.
         providers: ONNX Runtime's execution providers in order of preference. Default: all it has.
         threads: threads one call may use; 0: ONNX Runtime decides.
     """
-
-    outputs = (Choice,)
 
     def __init__(
         self,
@@ -68,6 +74,7 @@ class OnnxModel(ModelWrapper):
         labels: str | None = None,
         columns: list[str] | None = None,
         output: str | None = None,
+        says: Says = "auto",
         size: str | None = None,
         resize: Resize = "squash",
         layout: Literal["auto"] | Layout = "auto",
@@ -75,7 +82,9 @@ class OnnxModel(ModelWrapper):
         mean: list[float] | None = None,
         std: list[float] | None = None,
         channels: Literal["auto"] | Channels = "auto",
-        activation: Literal["auto", "softmax", "sigmoid", "none"] = "auto",
+        activation: Activation = "auto",
+        min_score: float = 0.5,
+        overlap: float = 0.5,
         providers: list[str] | None = None,
         threads: int = 0,
     ) -> None:
@@ -84,14 +93,16 @@ class OnnxModel(ModelWrapper):
         self.columns = tuple(columns or ())
         self.input = InputKind.TASK if self.columns else InputKind.IMAGE
         self._size = parsed_size(size)
-        self._output, self._resize, self._layout = output, resize, layout
+        self._wanted, self._says, self._resize, self._layout = output, says, resize, layout
         self._scale, self._mean, self._std = scale, mean, std
         self._channels, self._activation = channels, activation
+        self._min_score, self._overlap = min_score, overlap
         self._providers, self._threads = providers, threads
         self._labels_said = labels
         self.labels = class_names.from_option(labels) if labels else None
         named = None if labels and Path(labels).is_file() else labels
-        self._told = repr((named, columns, output, size, resize, layout, scale, mean, std, channels, activation))
+        told = (named, columns, output, says, size, resize, layout, scale, mean, std, channels, activation)
+        self._told = repr((*told, min_score, overlap))
         self._session: Any = None
         self._fixed_batch: int | None = None
 
@@ -101,9 +112,8 @@ class OnnxModel(ModelWrapper):
         try:
             import onnxruntime
         except ModuleNotFoundError as error:
-            raise ModelLoadError("ONNX Runtime is not installed.", hint='pip install "prelabel[onnx]"') from error
-        if not self.path.is_file():
-            raise ModelLoadError(f"there is no file {self.path}.", hint="Check --opt model=PATH.")
+            raise missing("ONNX Runtime", "onnx") from error
+        existing(self.path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
@@ -111,20 +121,19 @@ class OnnxModel(ModelWrapper):
             str(self.path), options, providers=self._providers or onnxruntime.get_available_providers()
         )
         self._learn_input(session)
-        self._learn_output(session)
         if self.labels is None:
             self.labels = class_names.from_metadata(session.get_modelmeta().custom_metadata_map)
+        self._learn_output(session)
         self._session = session
-        if self.labels is None:
+        if self.labels is None and self._head.says == "class":
             self._learn_classes()
 
     def _learn_input(self, session: Any) -> None:
         inputs = session.get_inputs()
+        self._fields: dict[str, str] = {}
         if len(inputs) != 1:
-            raise ModelLoadError(
-                f"{self.path} has {len(inputs)} inputs ({', '.join(i.name for i in inputs)}).",
-                hint="Models with several inputs need a wrapper of their own: subclass prelabel.ModelWrapper.",
-            )
+            self._learn_fields(inputs)
+            return
         wanted = inputs[0]
         self._name, self._shape, self._type = wanted.name, list(wanted.shape), wanted.type
         first = self._shape[0] if self._shape else None
@@ -143,6 +152,18 @@ class OnnxModel(ModelWrapper):
                 f"the input of {self.path} is numbers {self._shape}, and it is unknown where they come from.",
                 hint="Name the task data fields: --opt columns=a,b,c (a field may hold a list of numbers).",
             )
+
+    def _learn_fields(self, inputs: Sequence[Any]) -> None:
+        """Several inputs, each a column: the fields of their names."""
+        kinds = {**_DTYPES, "tensor(string)": "str", "tensor(bool)": "bool"}
+        if not all(each.type in kinds and len(each.shape) == 2 and each.shape[1] in {1, None} for each in inputs):
+            listed = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)
+            raise ModelLoadError(
+                f"{self.path} has {len(inputs)} inputs ({listed}), which are not a column each.",
+                hint="Models with such inputs need a wrapper of their own: subclass prelabel.ModelWrapper.",
+            )
+        self._fields = {each.name: kinds[each.type] for each in inputs}
+        self._fixed_batch, self._shape, self.input = None, [], InputKind.TASK
 
     def _learn_image(self) -> None:
         _, second, third, fourth = self._shape
@@ -168,92 +189,88 @@ class OnnxModel(ModelWrapper):
 
     def _learn_output(self, session: Any) -> None:
         outputs = {output.name: output for output in session.get_outputs()}
-        if self._output is not None and self._output not in outputs:
-            raise ModelLoadError(f"{self.path} has no output {self._output!r}.", hint=f"It has {', '.join(outputs)}.")
-        if self._output is None:
-            scores = [
-                name for name, output in outputs.items() if output.type.startswith("seq(map") or _is_scores(output)
-            ]
-            if len(scores) != 1:
-                listed = ", ".join(f"{o.name} {o.type} {o.shape}" for o in outputs.values())
-                raise ModelLoadError(
-                    f"it is unclear which output of {self.path} is a score per class.",
-                    hint=f"Say it with --opt output=NAME; it has {listed}.",
-                )
-            self._output = scores[0]
-        shape = outputs[self._output].shape
-        count = shape[-1] if shape and isinstance(shape[-1], int) else None
+        if self._wanted is not None and self._wanted not in outputs:
+            raise ModelLoadError(f"{self.path} has no output {self._wanted!r}.", hint=f"It has {', '.join(outputs)}.")
+        scores = [name for name, output in outputs.items() if output.type.startswith("seq(map") or _is_scores(output)]
+        if self._wanted is not None:
+            read = [self._wanted]
+        elif len(outputs) == 1 or (self._says in {"auto", "class"} and len(scores) == 1):
+            read = scores if len(scores) == 1 else list(outputs)
+        elif self.input is InputKind.IMAGE and self._says in {"auto", "boxes"} and len(outputs) == 4:
+            read = list(outputs)
+        else:
+            listed = ", ".join(f"{o.name} {o.type} {o.shape}" for o in outputs.values())
+            raise ModelLoadError(
+                f"it is unclear which output of {self.path} is meant.",
+                hint=f"Say it with --opt output=NAME; it has {listed}.",
+            )
+        self._read = read
+        shapes = [outputs[name].shape for name in read]
+        named = outputs[read[0]].type.startswith("seq(map")
+        says = "class" if named or self.input is not InputKind.IMAGE else decided(self._says, shapes)
+        count = shapes[0][-1] if says == "class" and shapes[0] and isinstance(shapes[0][-1], int) else None
         if self.labels is not None and count is not None and count not in (len(self.labels), 1):
             raise ModelLoadError(
                 f"{self.path} says {count} classes, the labels are {len(self.labels)}.", hint="Check --opt labels."
             )
+        if says == "points" and self.labels is None and shapes[0][-2] == len(BODY):
+            self.labels = BODY
+        self.outputs = KINDS[says]
+        self._head = Head(says, self.labels, self._activation, self._min_score, self._overlap)
 
     def _learn_classes(self) -> None:
         """The classes that the model itself names, or their numbers: from its answer to one empty input."""
         import numpy as np
 
         rows = self._fixed_batch or 1
-        if self.input is InputKind.TEXT:
+        if "str" in self._fields.values():
+            return  # encoders refuse what they have not seen
+        if self._fields:
+            feed = columns([Task(0, dict.fromkeys(self._fields, 0))], self._fields)
+        elif self.input is InputKind.TEXT:
             feed = self._fed([""] * rows)
         elif self.input is InputKind.IMAGE:
             from PIL import Image
 
             feed = self._fed([Image.new("RGB", self._preparation.size)] * rows)
         elif all(isinstance(size, int) for size in self._shape[1:]):
-            feed = np.zeros((rows, *self._shape[1:]), dtype=_DTYPES[self._type])
+            feed = {self._name: np.zeros((rows, *self._shape[1:]), dtype=_DTYPES[self._type])}
         else:
             return
-        self.labels = tuple((self._choices(feed, rows)[0].distribution or {}).keys())
+        self.labels = tuple((self._answers(feed, [None] * rows)[0].distribution or {}).keys())
 
     # --- predicting
-    def predict(self, batch: Sequence[Any]) -> Sequence[Choice]:
-        """A class with its distribution for each image, text or task."""
+    def predict(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """A class with its distribution (or masks, boxes, points) for each image, text or task."""
         fixed = self._fixed_batch
         if fixed is None:
-            return self._choices(self._fed(batch), len(batch))
-        choices: list[Choice] = []
+            return self._answers(self._fed(batch), batch)
+        answers: list[Any] = []
         for start in range(0, len(batch), fixed):
             piece = list(batch[start : start + fixed])
             padded = piece + [piece[-1]] * (fixed - len(piece))
-            choices += self._choices(self._fed(padded), len(padded))[: len(piece)]
-        return choices
+            answers += self._answers(self._fed(padded), padded)[: len(piece)]
+        return answers
 
-    def _choices(self, feed: NDArray[Any], count: int) -> list[Choice]:
-        (said,) = self._session.run([self._output], {self._name: feed})
-        if isinstance(said, list):  # one {class: score} per item, as scikit-learn's converter makes them
-            return [_choice([str(name) for name in row], list(row.values())) for row in said]
-        scores = self._activated(said.astype("float64").reshape(count, -1))
-        names = self.labels or tuple(str(index) for index in range(scores.shape[1]))
-        if len(names) != scores.shape[1]:
-            raise ModelLoadError(
-                f"{self.path} says {scores.shape[1]} classes, the labels are {len(names)}.", hint="Check --opt labels."
-            )
-        return [_choice(names, row) for row in scores.tolist()]
+    def _answers(self, feed: dict[str, NDArray[Any]], batch: Sequence[Any]) -> list[Any]:
+        said = self._session.run(self._read, feed)
+        if isinstance(said[0], list):  # one {class: score} per item, as scikit-learn's converter makes them
+            return [_named(row) for row in said[0]]
+        if self._head.says == "class":
+            return self._head.read(said, [None] * len(batch))
+        return self._head.read(said, [self._preparation.place(image.size) for image in batch])
 
-    def _activated(self, raw: Scores) -> Scores:
+    def _fed(self, batch: Sequence[Any]) -> dict[str, NDArray[Any]]:
         import numpy as np
 
-        activation = self._activation
-        if raw.shape[1] == 1:  # one score: that of the second of two classes
-            positive = raw if activation == "none" or (activation == "auto" and _all_01(raw)) else _sigmoid(raw)
-            return np.concatenate([1 - positive, positive], axis=1)
-        if activation == "auto":
-            activation = "none" if _all_01(raw) and np.allclose(raw.sum(axis=1), 1, atol=1e-3) else "softmax"
-        if activation == "softmax":
-            powers = np.exp(raw - raw.max(axis=1, keepdims=True))
-            result: Scores = powers / powers.sum(axis=1, keepdims=True)
-            return result
-        return _sigmoid(raw) if activation == "sigmoid" else raw
-
-    def _fed(self, batch: Sequence[Any]) -> NDArray[Any]:
-        import numpy as np
-
+        if self._fields:
+            return columns(batch, self._fields)
         if self.input is InputKind.TEXT:
             column = np.array([str(text) for text in batch], dtype=object)
-            return column.reshape(-1, 1) if len(self._shape) == 2 else column
+            return {self._name: column.reshape(-1, 1) if len(self._shape) == 2 else column}
         if self.columns:
-            return matrix(batch, self.columns).astype(_DTYPES[self._type])
-        return self._preparation.batch(batch)
+            return {self._name: matrix(batch, self.columns).astype(_DTYPES[self._type])}
+        return {self._name: self._preparation.batch(batch)}
 
     def unload(self) -> None:
         """Close the session."""
@@ -267,23 +284,11 @@ class OnnxModel(ModelWrapper):
         return digest_files(files) + self._told.encode()
 
 
-def _choice(names: Sequence[str], scores: Sequence[float]) -> Choice:
-    best = max(range(len(scores)), key=lambda index: scores[index])
-    distribution = dict(zip(names, map(float, scores), strict=True))
-    return Choice(names[best], score=min(max(float(scores[best]), 0.0), 1.0), distribution=distribution)
+def _named(row: dict[Any, float]) -> Choice:
+    names, scores = [str(name) for name in row], [float(score) for score in row.values()]
+    return choice(names, scores, scores.index(max(scores)))
 
 
 def _is_scores(output: Any) -> bool:
     """Whether an output is floats with one row an item (labels beside them are integers or strings)."""
-    return output.type in {"tensor(float)", "tensor(float16)", "tensor(double)"} and len(output.shape) >= 2
-
-
-def _all_01(raw: Scores) -> bool:
-    return bool(((raw >= -1e-6) & (raw <= 1 + 1e-6)).all())
-
-
-def _sigmoid(raw: Scores) -> Scores:
-    import numpy as np
-
-    result: Scores = 1 / (1 + np.exp(-np.clip(raw, -500, 500)))
-    return result
+    return output.type in {"tensor(float)", "tensor(float16)", "tensor(double)"} and len(output.shape) == 2

@@ -9,12 +9,53 @@ from typing import TYPE_CHECKING, Any, Literal
 from prelabel.errors import ModelLoadError
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
 
 Resize = Literal["squash", "crop", "pad"]
 Layout = Literal["nchw", "nhwc"]
 Channels = Literal["rgb", "bgr", "gray"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an image lies in the network's input: input = image * ``scale`` + ``offset``, both (x, y), in pixels.
+
+    ``image`` and ``net`` are the sizes of the two, (width, height).
+    """
+
+    image: tuple[int, int]
+    net: tuple[int, int]
+    scale: tuple[float, float]
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def points(self, places: NDArray[Any]) -> NDArray[np.float64]:
+        """Points ``[..., 2]`` in pixels of the input, in pixels of the image; those beside it move to its border."""
+        import numpy as np
+
+        found = (np.asarray(places, dtype=np.float64) - self.offset) / self.scale
+        clipped: NDArray[np.float64] = np.clip(found, 0.0, self.image)
+        return clipped
+
+    def plane(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """A plane ``[height, width]`` over the input, of whatever resolution, scaled to the image; 0 beside it."""
+        import numpy as np
+        from PIL import Image
+
+        rows, columns = values.shape
+        across, down = columns / self.net[0], rows / self.net[1]
+        matrix = (
+            self.scale[0] * across,
+            0.0,
+            self.offset[0] * across,
+            0.0,
+            self.scale[1] * down,
+            self.offset[1] * down,
+        )
+        drawn = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+        turned = drawn.transform(self.image, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+        return np.asarray(turned)
 
 
 @dataclass(frozen=True)
@@ -57,6 +98,24 @@ class Preparation:
         if self.layout == "nchw":
             pixels = pixels.transpose(2, 0, 1)
         return np.ascontiguousarray(pixels, dtype=self.dtype)
+
+    def place(self, image: tuple[int, int]) -> Placement:
+        """Where an image of this size, (width, height), lies in the tensor."""
+        (wide, high), (width, height) = image, self.size
+        if image == self.size or self.resize == "squash":
+            return Placement(image, self.size, (width / wide, height / high))
+        if self.resize == "crop":
+            scale = max(width / wide, height / high)
+            return Placement(
+                image, self.size, (scale, scale), ((width - scale * wide) / 2, (height - scale * high) / 2)
+            )
+        # as Pillow's ImageOps.pad rounds
+        if wide / high > width / height:
+            inner = (width, round(high / wide * width))
+        else:
+            inner = (round(wide / high * height), height)
+        offset = (float(round((width - inner[0]) * 0.5)), float(round((height - inner[1]) * 0.5)))
+        return Placement(image, self.size, (inner[0] / wide, inner[1] / high), offset)
 
 
 def _fitted(image: Image.Image, size: tuple[int, int], how: str) -> Image.Image:

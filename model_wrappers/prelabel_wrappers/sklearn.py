@@ -15,6 +15,8 @@ from prelabel.loader import digest_files
 from prelabel.model import InputKind, ModelWrapper
 from prelabel.outputs import Choice, Choices, Number
 from prelabel_wrappers.features import matrix
+from prelabel_wrappers.frameworks import existing, missing
+from prelabel_wrappers.heads import choice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,10 +54,8 @@ class SklearnModel(ModelWrapper):
             import joblib
             from sklearn.base import is_regressor
         except ModuleNotFoundError as error:
-            raise ModelLoadError("scikit-learn is not installed.", hint='pip install "prelabel[sklearn]"') from error
-        if not self.path.is_file():
-            raise ModelLoadError(f"there is no file {self.path}.", hint="Check --opt model=PATH.")
-        self._estimator = joblib.load(self.path)
+            raise missing("scikit-learn", "sklearn") from error
+        self._estimator = joblib.load(existing(self.path))
         if not hasattr(self._estimator, "predict"):
             raise ModelLoadError(
                 f"{self.path} holds {type(self._estimator).__name__}, which has no predict.",
@@ -91,7 +91,8 @@ class SklearnModel(ModelWrapper):
             return [self._said(row) for row in estimator.predict(features)]
         if self._multilabel:
             return [self._said(row) for row in scores >= 0.5]
-        return [self._choice(row) for row in scores]
+        names, best = self.labels or (), scores.argmax(axis=1).tolist()
+        return [choice(names, row, at) for row, at in zip(scores.tolist(), best, strict=True)]
 
     def _scores(self, features: Any) -> NDArray[np.float64] | None:
         """``[items, classes]`` in 0..1, or None where the estimator has none."""
@@ -114,12 +115,6 @@ class SklearnModel(ModelWrapper):
         powers = np.exp(margins - margins.max(axis=1, keepdims=True))
         result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
         return result
-
-    def _choice(self, row: NDArray[np.float64]) -> Choice:
-        names = self.labels or ()
-        best = int(row.argmax())
-        distribution = {name: float(score) for name, score in zip(names, row, strict=True)}
-        return Choice(names[best], score=float(row[best]), distribution=distribution)
 
     def _said(self, row: Any) -> Choice | Choices:
         """What ``predict`` gave for one item: a class, or a row of 0 and 1."""

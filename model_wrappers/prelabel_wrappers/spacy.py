@@ -11,6 +11,7 @@ from prelabel.errors import ModelLoadError
 from prelabel.loader import digest_files
 from prelabel.model import InputKind, ModelWrapper
 from prelabel.outputs import Choice, Choices, Output, Span
+from prelabel_wrappers.frameworks import missing
 
 
 class SpacyModel(ModelWrapper):
@@ -54,7 +55,7 @@ class SpacyModel(ModelWrapper):
         try:
             import spacy
         except ModuleNotFoundError as error:
-            raise ModelLoadError("spaCy is not installed.", hint='pip install "prelabel[spacy]"') from error
+            raise missing("spaCy", "spacy") from error
         try:
             self._pipeline = spacy.load(self.model, disable=list(self.disable))
         except OSError as error:

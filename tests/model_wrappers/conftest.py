@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,61 +10,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prelabel.data import decode
 from prelabel.tasks import Task
 
-TEXTS = [
-    "I love this film, it is wonderful",
-    "A great story and a lovely cast",
-    "Brilliant acting, I enjoyed every minute",
-    "What a fantastic and moving evening",
-    "Superb pictures and great music",
-    "A joy from beginning to end",
-    "The best comedy of the year",
-    "Charming, clever and very funny",
-    "I was happy all the way home",
-    "An excellent film, go and see it",
-    "I hate this film, it is terrible",
-    "A boring story and an awful cast",
-    "Bad acting, I regretted every minute",
-    "What a dull and tiresome evening",
-    "Ugly pictures and horrible music",
-    "A pain from beginning to end",
-    "The worst comedy of the year",
-    "Stupid, slow and never funny",
-    "I was angry all the way home",
-    "A dreadful film, stay at home",
-]
-FEELINGS = ["Positive"] * 10 + ["Negative"] * 10
-
-
-def choices(names: Sequence[str], shown: str) -> str:
-    """A labeling config with these choices on an object tag given as XML named ``x``."""
-    inner = "".join(f'<Choice value="{name}"/>' for name in names)
-    return f'<View>{shown}<Choices name="c" toName="x">{inner}</Choices></View>'
-
-
-TEXT = '<Text name="x" value="$text"/>'
-IMAGE = '<Image name="x" value="$image"/>'
-
-
-@dataclass
-class Case:
-    """One real model: what the loader makes it of, inputs, a config it fits, what some inputs must give."""
-
-    target: str
-    batch: Sequence[Any]
-    config: str
-    expected: Mapping[int, Any] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)
-    needs: str = ""
-    """The module without which it cannot be loaded."""
-    extra: str = ""
-    """The extra of prelabel that brings it."""
+from .cases import FEELINGS, TEXTS, Bench
+from .packaged import ECG_TRAIN, located
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory of models made here: texts, digits, a regression, several labels; as joblib and as ONNX."""
+    return make_models(tmp_path_factory.mktemp("models"))
+
+
+def make_models(made: Path) -> Path:
+    """The same for whoever has a directory."""
     import joblib
     from sklearn.datasets import load_digits
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -76,7 +34,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import LinearSVC
 
-    made = tmp_path_factory.mktemp("models")
     texts = make_pipeline(TfidfVectorizer(), LogisticRegression(C=100)).fit(TEXTS, FEELINGS)
     joblib.dump(texts, made / "texts.joblib")
     joblib.dump(make_pipeline(TfidfVectorizer(), LinearSVC()).fit(TEXTS, FEELINGS), made / "margins.joblib")
@@ -108,6 +65,7 @@ def _onnx(made: Path, texts: Any, numbers: Any, pixels: Any) -> None:
         mapped = to_onnx(texts, initial_types=[("x", StringTensorType([None, 1]))])
         (made / "texts.onnx").write_bytes(mapped.SerializeToString())
 
+        _onnx_of_columns(made)
         weights = numpy_helper.from_array(pixels.coef_.T.astype(np.float32), "w")
         bias = numpy_helper.from_array(pixels.intercept_.astype(np.float32), "b")
         for name, batch, shape in (("images", "n", ["n", 1, 8, 8]), ("pairs", 2, [2, 8, 8, 1])):
@@ -124,9 +82,31 @@ def _onnx(made: Path, texts: Any, numbers: Any, pixels: Any) -> None:
             (made / f"{name}.onnx").write_bytes(model.SerializeToString())
 
 
+def _onnx_of_columns(made: Path) -> None:
+    """A network with an input for each column: a number, and a name."""
+    import pandas as pd
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    table = pd.DataFrame({"size": [1.0, 2.0, 8.0, 9.0] * 5, "colour": ["red", "red", "blue", "red"] * 5})
+    read = ColumnTransformer([("n", StandardScaler(), ["size"]), ("c", OneHotEncoder(), ["colour"])])
+    classifier = make_pipeline(read, LogisticRegression()).fit(table, ["small", "small", "big", "big"] * 5)
+    inputs = [("size", FloatTensorType([None, 1])), ("colour", StringTensorType([None, 1]))]
+    (made / "columns.onnx").write_bytes(to_onnx(classifier, initial_types=inputs).SerializeToString())
+
+
 @pytest.fixture(scope="session")
 def digit_images() -> list[Image.Image]:
     """Ten handwritten digits, 0 to 9, as 8x8 RGB images with the values 0..16 spread over 0..255."""
+    return make_digit_images()
+
+
+def make_digit_images() -> list[Image.Image]:
+    """The same."""
     from sklearn.datasets import load_digits
 
     pixels = load_digits().images[:10]
@@ -136,6 +116,44 @@ def digit_images() -> list[Image.Image]:
 @pytest.fixture(scope="session")
 def digit_tasks() -> list[Task]:
     """The same digits as lists of 64 numbers in the field ``pixels``."""
+    return make_digit_tasks()
+
+
+def make_digit_tasks() -> list[Task]:
+    """The same."""
     from sklearn.datasets import load_digits
 
     return [Task(i, {"pixels": row.tolist()}) for i, row in enumerate(load_digits().data[:10])]
+
+
+@pytest.fixture(scope="session")
+def bench(models: Path, digit_images: list[Image.Image], digit_tasks: list[Task]) -> Bench:
+    """What cases are made of."""
+    return Bench(models, digit_images, digit_tasks)
+
+
+@pytest.fixture(scope="session")
+def heartbeats(models: Path) -> Path:
+    """A forest over the spectra of 100 samples, which tells an electrocardiogram's anomalies from what is normal."""
+    return make_heartbeats(models)
+
+
+def make_heartbeats(models: Path) -> Path:
+    """The same."""
+    import joblib
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    made = models / "ecg.joblib"
+    table = decode.table(located(ECG_TRAIN).read_text(encoding="utf-8"))
+    windows, marks = (
+        np.lib.stride_tricks.sliding_window_view(np.asarray(table[name]), 100)[::4]
+        for name in ("value-0", "is_anomaly")
+    )
+    share = marks.mean(axis=1)
+    clear = (share > 0.6) | (share < 0.2)
+    forest = RandomForestClassifier(40, random_state=0, class_weight="balanced")
+    classifier = make_pipeline(FunctionTransformer(np.fft.rfft), FunctionTransformer(np.abs), forest)
+    joblib.dump(classifier.fit(windows[clear], np.where(share[clear] > 0.5, "anomaly", "normal")), made)
+    return made

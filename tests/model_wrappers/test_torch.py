@@ -1,0 +1,108 @@
+"""What the torch wrapper refuses, and answers that are not classes."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from prelabel.errors import ModelLoadError
+from prelabel.loader import load, load_wrapper
+from prelabel.model import ModelWrapper
+
+from . import torch_models
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        importlib.util.find_spec("torch") is None, reason="torch is not installed: make test-all does it"
+    ),
+]
+NETWORKS = """
+import torch
+from torch import nn
+
+class Brightness(nn.Module):
+    def forward(self, images):
+        return {"out": (images.mean(dim=1, keepdim=True) - 0.5) * 40}
+
+class Detector(nn.Module):
+    def forward(self, images):
+        box = torch.tensor([[2.0, 4.0, 6.0, 8.0]])
+        return [{"boxes": box, "scores": torch.tensor([0.9]), "labels": torch.tensor([1])} for _ in images]
+
+def number():
+    return 3
+"""
+
+
+@pytest.fixture
+def networks(tmp_path: Path) -> Path:
+    (tmp_path / "networks.py").write_text(NETWORKS)
+    return tmp_path / "networks.py"
+
+
+def made(model: str, **options: str) -> ModelWrapper:
+    wrapper = load_wrapper("torch", {"model": model, "size": "8x8", "device": "cpu", **options})
+    load(wrapper)
+    return wrapper
+
+
+def test_a_plane_of_numbers_is_a_mask_in_the_images_size(networks: Path) -> None:
+    image = Image.new("RGB", (32, 16))
+    image.paste("white", (0, 0, 16, 16))
+    (((mask,),),) = [made(f"{networks}:Brightness", labels="light").predict([image])]
+    assert (mask.label, mask.array.shape) == ("light", (16, 32))
+    assert mask.array[:, :14].all()
+    assert not mask.array[:, 18:].any()
+
+
+def test_torchvisions_boxes_are_put_back_into_the_image(networks: Path) -> None:
+    (((boxes,),),) = [made(f"{networks}:Detector", labels="nothing,cat").predict([Image.new("RGB", (80, 16))])]
+    assert list(boxes.labels) == ["cat"]
+    assert boxes.corners.tolist() == [[20, 8, 60, 16]]
+
+
+def test_a_state_dict_alone_is_no_model(models: Path) -> None:
+    weights = torch_models.digits(models) / "digits.pth"
+    with pytest.raises(ModelLoadError, match="is not TorchScript") as refused:
+        made(str(weights))
+    assert "file.py:Name" in refused.value.hint
+
+
+def test_weights_of_another_network_are_refused(models: Path, networks: Path) -> None:
+    weights = torch_models.digits(models) / "digits.pth"
+    with pytest.raises(ModelLoadError, match="no state dict of Brightness"):
+        made(f"{networks}:Brightness", weights=str(weights))
+
+
+def test_a_name_that_makes_no_module_is_refused(networks: Path) -> None:
+    with pytest.raises(ModelLoadError, match="makes int, which is no"):
+        made(f"{networks}:number")
+    with pytest.raises(ModelLoadError, match="has no Nothing") as refused:
+        made(f"{networks}:Nothing")
+    assert "Brightness" in refused.value.hint
+
+
+def test_a_device_that_is_not_there_is_named(networks: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ModelLoadError, match="no device cuda"):
+        made(f"{networks}:Brightness", device="cuda")
+
+
+def test_code_in_a_pickle_of_weights_is_not_run(networks: Path, tmp_path: Path) -> None:
+    import torch
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path(tmp_path / "sprung").touch, ())
+
+    torch.save({"a": Trap()}, tmp_path / "trap.pth")
+    with pytest.raises(ModelLoadError):
+        made(f"{networks}:Brightness", weights=str(tmp_path / "trap.pth"))
+    assert not (tmp_path / "sprung").exists()
