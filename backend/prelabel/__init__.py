@@ -11,6 +11,7 @@ from prelabel.errors import PrelabelError
 from prelabel.model import Audio, InputKind, Item, ModelWrapper
 from prelabel.outputs import (
     Box,
+    Boxes,
     ChatMessage,
     Choice,
     Choices,
@@ -28,6 +29,7 @@ from prelabel.outputs import (
     Ranking,
     Rating,
     Raw,
+    Regions,
     Relation,
     Segment,
     SeriesSegment,
@@ -40,6 +42,16 @@ from prelabel.outputs import (
     Unit,
     VectorTrack,
 )
+from prelabel.prompts import (
+    BoxPrompt,
+    BrushPrompt,
+    EllipsePrompt,
+    PointPrompt,
+    PolygonPrompt,
+    Prompt,
+    Prompts,
+    TextPrompt,
+)
 from prelabel.tasks import Facts, Task
 
 if TYPE_CHECKING:
@@ -51,12 +63,16 @@ __version__ = "0.1.0"
 __all__ = [
     "Audio",
     "Box",
+    "BoxPrompt",
+    "Boxes",
+    "BrushPrompt",
     "ChatMessage",
     "Choice",
     "Choices",
     "Client",
     "DateTime",
     "Ellipse",
+    "EllipsePrompt",
     "Facts",
     "FrameSpan",
     "InputKind",
@@ -68,13 +84,18 @@ __all__ = [
     "Number",
     "Output",
     "ParagraphSpan",
+    "PointPrompt",
     "Polygon",
+    "PolygonPrompt",
     "Polyline",
     "Preference",
     "PrelabelError",
+    "Prompt",
+    "Prompts",
     "Ranking",
     "Rating",
     "Raw",
+    "Regions",
     "Relation",
     "Segment",
     "SeriesSegment",
@@ -82,6 +103,7 @@ __all__ = [
     "Task",
     "Taxonomy",
     "Text",
+    "TextPrompt",
     "Track",
     "TrackBox",
     "TrackLine",

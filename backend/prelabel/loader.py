@@ -6,8 +6,10 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import json
 import logging
 import sys
+import types
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import entry_points
@@ -15,7 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from prelabel import lsml
 from prelabel.errors import ModelLoadError, NotFoundError, PrelabelError
+from prelabel.log import kept
 from prelabel.model import ModelWrapper
 from prelabel.options import bind
 from prelabel.settings import Settings
@@ -27,22 +31,41 @@ ENTRY_POINTS = "prelabel.wrappers"
 """Entry-point group in which other distributions offer wrappers by name."""
 
 BUILT_IN = {
+    "classifier": "prelabel_wrappers.classifier:Classifier",
     "sklearn": "prelabel_wrappers.sklearn:SklearnModel",
     "spacy": "prelabel_wrappers.spacy:SpacyModel",
     "onnx": "prelabel_wrappers.onnx:OnnxModel",
+    "torch": "prelabel_wrappers.torch:TorchModel",
+    "transformers": "prelabel_wrappers.transformers:TransformersModel",
+    "ultralytics": "prelabel_wrappers.ultralytics:UltralyticsModel",
+    "tflite": "prelabel_wrappers.tflite:TfliteModel",
+    "whisper": "prelabel_wrappers.whisper:WhisperModel",
+    "ocr": "prelabel_wrappers.ocr:OcrModel",
+    "vad": "prelabel_wrappers.vad:VadModel",
+    "timeseries": "prelabel_wrappers.timeseries:TimeSeriesModel",
+    "label_studio_ml": "prelabel_wrappers.label_studio_ml:LabelStudioMLModel",
+    "wordllama": "prelabel_wrappers.embeddings:WordLlama",
+    "minilm": "prelabel_wrappers.embeddings:MiniLM",
+    "efficientnet": "prelabel_wrappers.embeddings:EfficientNet",
+    "sentence_transformers": "prelabel_wrappers.sentence_transformers:SentenceTransformersModel",
+    "openai": "prelabel_wrappers.openai.wrapper:OpenAIModel",
+    "inference_protocol": "prelabel_wrappers.inference_protocol.wrapper:InferenceProtocolModel",
+    "http": "prelabel_wrappers.http:HttpModel",
+    "ensemble": "prelabel_wrappers.ensemble:EnsembleModel",
 }
 """Wrappers that come with prelabel, by name."""
 
+_EXISTING = "prelabel_wrappers.label_studio_ml:LabelStudioMLModel"
 _CALLABLE = "prelabel_wrappers.callable:CallableModel"
-_HOOKS = {"load", "unload", "fit"}
+_HOOKS = {"load", "unload", "fit", "save", "embed", "encode"}
 
 
 def load_wrapper(target: str, options: Mapping[str, str] | None = None) -> ModelWrapper:
     """The wrapper that ``target`` names, made but not loaded.
 
     Args:
-        target: ``sklearn`` (a name), ``model.py:predict`` (something in a file), ``model.py`` (the one model in it) or
-            ``package.module:Class``.
+        target: ``sklearn`` (a name), ``model.py:predict`` (something in a file), ``model.py`` (the one model in it),
+            a directory (the one model in its ``_wsgi.py`` or ``model.py``) or ``package.module:Class``.
         options: keyword arguments for its constructor (for a function: its parameters with defaults), as text.
 
     Raises:
@@ -56,6 +79,21 @@ def load_wrapper(target: str, options: Mapping[str, str] | None = None) -> Model
     if not wrapper.options:
         wrapper.options = options
     return wrapper
+
+
+def find_model(target: str) -> type[Any]:
+    """The class of a `label_studio_ml` model that a file, a directory or a dotted path names.
+
+    Raises:
+        NotFoundError, ModelLoadError: as `load_wrapper`; what is found is no such class.
+    """
+    found, label = _find(target)
+    if not lsml.is_model(found):
+        raise ModelLoadError(
+            f"{label} is no model of label_studio_ml.", hint="Subclass label_studio_ml.model.LabelStudioMLBase."
+        )
+    model: type[Any] = found
+    return model
 
 
 def load(wrapper: ModelWrapper) -> None:
@@ -73,6 +111,10 @@ def name_of(wrapper: ModelWrapper) -> str:
     return wrapper.name or type(wrapper).__name__
 
 
+DIGEST = "_digest_of_version"
+"""Attribute in which a wrapper carries the digest of the fingerprint that its version was made of."""
+
+
 def model_name(wrapper: ModelWrapper, settings: Settings) -> str:
     """The name that all versions of the model share: the setting ``model_name``, else the wrapper's."""
     return settings.model_name or name_of(wrapper)
@@ -81,17 +123,20 @@ def model_name(wrapper: ModelWrapper, settings: Settings) -> str:
 def model_version(wrapper: ModelWrapper, settings: Settings) -> str:
     """The model run's name that every prediction carries; known before the model is loaded.
 
-    The setting ``model_version``, else the wrapper's own ``version``, else the name and eight hexadecimal digits over
-    `ModelWrapper.fingerprint`.
+    That of its trained files where it has them, else the setting ``model_version``, else the wrapper's own ``version``,
+    else the name and eight hexadecimal digits over `ModelWrapper.fingerprint`.
 
     Raises:
         ModelLoadError: the fingerprint could not be taken (a weights' file is missing).
     """
+    if wrapper.artifact is not None:
+        return str(json.loads((wrapper.artifact / "artifact.json").read_text(encoding="utf-8"))["version"])
     given = settings.model_version or wrapper.version
     if given:
         return str(given)
     with _user_code(f"the version of {name_of(wrapper)!r} could not be told"):
         digest = hashlib.sha256(wrapper.fingerprint()).hexdigest()
+    vars(wrapper)[DIGEST] = digest  # weights are read once
     return f"{model_name(wrapper, settings)}-{digest[:8]}"
 
 
@@ -122,7 +167,7 @@ def names() -> list[str]:
 # --- finding
 def _find(target: str) -> tuple[Any, str]:
     """The object that ``target`` names, and a short name for it."""
-    target = target.strip()
+    target = _in_directory(target.strip())
     left, _, right = target.rpartition(":")
     if target.endswith(".py") or (not left and Path(target).is_file()):
         module = _module_from_file(Path(target))
@@ -144,7 +189,18 @@ def _find(target: str) -> tuple[Any, str]:
     )
 
 
+def _in_directory(target: str) -> str:
+    """For a directory the file in it that says what the model is; anything else as it is."""
+    if target not in names() and Path(target).is_dir():
+        for name in ("_wsgi.py", "model.py"):
+            if (Path(target) / name).is_file():
+                return str(Path(target) / name)
+        raise NotFoundError(f"{target} has neither a model.py nor a _wsgi.py.", hint="Name the file: DIR/my_model.py.")
+    return target
+
+
 def _imported(path: str) -> ModuleType:
+    lsml.provide()
     with _user_code(f"the module {path!r} could not be imported"):
         return importlib.import_module(path)
 
@@ -162,8 +218,10 @@ def _module_from_file(path: Path) -> ModuleType:
         raise ModelLoadError(f"{path} is not a Python file.", hint="Give a .py file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    lsml.provide()
+    lsml.forget_served()
     try:
-        with _user_code(f"{path} could not be run", file):
+        with kept(), _user_code(f"{path} could not be run", file):
             spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
@@ -202,6 +260,10 @@ def _only_model(module: ModuleType, target: str) -> Any:
         return module.model
     candidates = _candidates(module)
     classes = [(name, value) for name, value in candidates if inspect.isclass(value)]
+    existing = [] if classes else lsml.model_in(module)
+    if len(existing) == 1:
+        return _served_as(existing[0][1], Path(target))
+    classes += existing
     functions = [(name, value) for name, value in candidates if not inspect.isclass(value)]
     named = [(name, value) for name, value in functions if name == "predict"]
     likely = classes + (named or ([] if classes else functions))
@@ -215,6 +277,16 @@ def _only_model(module: ModuleType, target: str) -> Any:
     raise ModelLoadError(f"it is unclear which model of {target} is meant.", hint=f"Give one of {listed}.")
 
 
+def _served_as(model: type[Any], file: Path) -> type[Any]:
+    """The base class gets a subclass of its own, with the name of the file whose functions it calls."""
+    if model.__name__ != "LabelStudioMLBase":
+        return model
+    stem = file.stem if file.stem not in {"model", "_wsgi"} else file.resolve().parent.name
+    made: type[Any] = types.new_class(stem, (model,))
+    made.__module__ = model.__module__
+    return made
+
+
 # --- wrapping
 def _wrap(found: Any, label: str, options: dict[str, str]) -> ModelWrapper:
     if isinstance(found, ModelWrapper):
@@ -225,6 +297,11 @@ def _wrap(found: Any, label: str, options: dict[str, str]) -> ModelWrapper:
         arguments = bind(found, options, label)
         with _user_code(f"{label} could not be made"):
             return found(**arguments)
+    if lsml.is_model(found):
+        path, _, name = _EXISTING.partition(":")
+        with _user_code(f"{label} could not be made"):
+            around: ModelWrapper = getattr(_imported(path), name).of(found, label, options)
+            return around
     if callable(found) and not inspect.isclass(found):
         path, _, name = _CALLABLE.partition(":")
         with _user_code(f"{label} could not be made"):

@@ -7,6 +7,8 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -81,6 +83,27 @@ class _Named(logging.Filter):
         record.request_id = request
         record.request = f" [{request}]" if request else ""
         return True
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Keep the process's logging as it is, whatever the code inside does to it.
+
+    Files made for another server often configure logging when they are imported, and so silence everybody else.
+    """
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    known = {name: each for name, each in root.manager.loggerDict.items() if isinstance(each, logging.Logger)}
+    before = {name: (each.disabled, each.level, each.propagate, list(each.handlers)) for name, each in known.items()}
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        for name, (disabled, at, propagate, own) in before.items():
+            known[name].disabled, known[name].propagate = disabled, propagate
+            known[name].setLevel(at)
+            known[name].handlers[:] = own
 
 
 def configure(settings: Settings, process: str) -> None:

@@ -21,7 +21,7 @@ FIX = (
 
 
 def namesakes(ledger: Ledger, client: redis.Redis, model: str, version: str) -> list[str]:
-    """Other versions of the model that have a worker which is alive.
+    """Other versions of the model that have a worker which is alive; not a shadow or a promoted run: they are meant.
 
     Raises:
         redis.RedisError: Redis cannot be reached.
@@ -39,4 +39,4 @@ def namesakes(ledger: Ledger, client: redis.Redis, model: str, version: str) -> 
         beat = beat if beat.tzinfo is not None else beat.replace(tzinfo=timezone.utc)
         if (datetime.now(timezone.utc) - beat).total_seconds() < FRESH_S:
             found.update(others[name] for name in worker.queue_names() if name in others)
-    return sorted(found)
+    return sorted(one for one in found if ledger.standing_of(one).stage == "candidate")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from os import urandom
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prelabel.adapters import stated_score, to_outputs
 from prelabel.adapters.values import is_number, plain
+from prelabel.distributions import distributions_of, with_ids
 from prelabel.labeling import LabelingConfig
-from prelabel.outputs import Choice, Choices, Output, Taxonomy
+from prelabel.outputs import Choice, Choices, Output, Regions, Taxonomy
 from prelabel.regions import to_regions
 from prelabel.tasks import Facts
 
@@ -38,16 +38,22 @@ class Prediction:
         score: finite, 0..1, at the top level of the entry; Label Studio orders tasks by it, lowest first.
         model_version: never empty; the model run's name.
         dropped: outputs that did not fit the labeling config, one sentence each (for the log and ``check``).
+        distributions: the probabilities behind regions by region id, see `prelabel.distributions`.
     """
 
     result: tuple[dict[str, Any], ...]
     score: float
     model_version: str
     dropped: tuple[str, ...] = ()
+    distributions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
 
     def as_json(self) -> dict[str, Any]:
-        """The entry as Label Studio takes it from ``/predict`` and in an import."""
-        return {"result": list(self.result), "score": self.score, "model_version": self.model_version}
+        """The entry as Label Studio takes it from ``/predict`` and in an import.
+
+        It leaves out ``distributions`` without a word; the ledger keeps them.
+        """
+        entry = {"result": list(self.result), "score": self.score, "model_version": self.model_version}
+        return entry | ({"distributions": self.distributions} if self.distributions else {})
 
 
 def make_prediction(
@@ -58,6 +64,7 @@ def make_prediction(
     model_version: str,
     policy: ScorePolicy = "min",
     label_map: Mapping[str, str] | None = None,
+    names: Sequence[str] | None = None,
 ) -> Prediction:
     """What a model returned for one task, as Label Studio takes it.
 
@@ -69,22 +76,24 @@ def make_prediction(
         policy: how the regions' scores become the prediction's (see `POLICIES`). A Label Studio prediction that
             brings a score of its own keeps it.
         label_map: the model's labels to the config's.
+        names: the labels that the model declares, in the order of its classes' numbers.
 
     Raises:
         OutputError: the value has no one meaning for this config, or lacks what its conversion needs. What merely does
             not fit (a label that the config lacks) is left out and named in `Prediction.dropped`.
     """
-    outputs = to_outputs(raw, config, label_map)
+    outputs = to_outputs(raw, config, label_map, names)
     classes: list[Output] = []
     if any(isinstance(output, _CLASSES) for output in outputs):
-        outputs = [_with_id(output) for output in outputs]
+        outputs = with_ids(outputs)
         classes = [output for output in outputs if isinstance(output, _CLASSES)]
         outputs = [output for output in outputs if not _says_nothing(output)]
     conversion = to_regions(outputs, config, facts, label_map)
-    score = stated_score(raw)
+    score = _finite(raw.score) if isinstance(raw, Regions) else stated_score(raw)
     if score is None:
         score = score_of(conversion.result, classes, policy)
-    return Prediction(tuple(conversion.result), score, model_version, tuple(conversion.dropped))
+    known = distributions_of(classes, conversion.result, config, label_map)
+    return Prediction(tuple(conversion.result), score, model_version, tuple(conversion.dropped), known)
 
 
 def score_of(result: Iterable[Mapping[str, Any]], outputs: Iterable[Output], policy: ScorePolicy) -> float:
@@ -169,13 +178,6 @@ def _distribution(output: Output | None) -> Mapping[str, float] | None:
     return output.distribution if isinstance(output, _CLASSES) else None
 
 
-def _with_id(output: Output) -> Output:
-    """An output whose distribution is to be found again from its region needs an id before it becomes one."""
-    if output.id is None and output.of is None and _distribution(output):
-        return replace(output, id=urandom(5).hex())
-    return output
-
-
 def _says_nothing(output: Output) -> bool:
     """A choice of none of several classes: no region, but a certainty."""
     return (isinstance(output, Choices) and not output.labels) or (isinstance(output, Taxonomy) and not output.paths)
@@ -183,6 +185,8 @@ def _says_nothing(output: Output) -> bool:
 
 def _finite(score: object) -> float | None:
     """``score`` within 0..1; None where it is no finite number."""
+    if type(score) is float and 0.0 <= score <= 1.0:  # what regions have: asked for each of thousands
+        return score
     score = plain(score)
     if not is_number(score) or not math.isfinite(score):
         return None

@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     server_url: str | None = Field(
         None, description="prelabel server that owns the model; empty: a worker loads its own copy."
     )
+    api_key: SecretStr | None = Field(
+        None, description="Key that `prelabel runs --server` and `Client(URL)` send; empty: the first of api_keys."
+    )
 
     # -- the server
     host: str = Field("127.0.0.1", description="Address to listen on.")
@@ -130,11 +133,15 @@ class Settings(BaseSettings):
     )
     model_name: str | None = Field(None, description="First part of the model version; empty: the wrapper's name.")
     model_version: str | None = Field(None, description="Model version to report; empty: made from the model itself.")
+    shadow: bool = Field(False, description="Predict without being shown, until the version is promoted.")
     max_batch_size: int = Field(32, ge=1, description="Most items in one call of the model.")
     batch_wait_s: float = Field(
         0.005, ge=0, description="Longest that a micro-batch waits for company while others are on their way."
     )
     max_queued_items: int = Field(20_000, ge=1, description="Items waiting for the model before requests are refused.")
+    encodings_bytes: int = Field(
+        512 * 2**20, ge=0, description="Memory for what an interactive model made of the tasks that people have open."
+    )
     score: ScorePolicy = Field("min", description="How the regions' scores become the prediction's score.")
     label_map: dict[str, str] = Field(
         default_factory=dict, description="The model's label to the labeling config's label, as JSON."
@@ -157,6 +164,12 @@ class Settings(BaseSettings):
         30, ge=2, description="Seconds without a sign of life after which what a worker had in hand is another's."
     )
     job_retries: int = Field(5, ge=0, description="Retries of a job whose failure may pass.")
+    train_after: int = Field(
+        0, ge=0, description="New annotations after which a project's model is trained by itself; 0: never."
+    )
+    train_predict: Literal["nothing", "unlabeled", "all"] = Field(
+        "unlabeled", description="Tasks that a newly trained version predicts: nothing, unlabeled or all."
+    )
     auto_predict: bool = Field(True, description="Predict imported tasks without being asked.")
 
     # -- data

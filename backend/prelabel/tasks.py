@@ -24,6 +24,8 @@ class Task:
     meta: Mapping[str, Any] = field(default_factory=dict)
     annotations: tuple[Mapping[str, Any], ...] = ()
     predictions: tuple[Mapping[str, Any], ...] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Label Studio's JSON as it came; empty where only id and data are known (bulk work)."""
 
     @classmethod
     def from_json(cls, raw: object) -> Task:
@@ -61,6 +63,7 @@ class Task:
             meta=meta if isinstance(meta, Mapping) else {},
             annotations=_objects(raw.get("annotations")),
             predictions=_objects(raw.get("predictions")),
+            raw=raw,
         )
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "worker": ("prelabel.cli.serving", "Predict and push in bulk, beside a server or on a machine of its own."),
     "connect": ("prelabel.cli.connecting", "Register the backend in a Label Studio project."),
     "predict": ("prelabel.cli.predicting", "Predict the tasks of a project as a job, with a progress bar."),
+    "train": ("prelabel.cli.training", "Let the model learn from a project's annotations: a new version."),
     "jobs": ("prelabel.cli.jobs", "List, show, cancel, resume and retry jobs."),
     "runs": ("prelabel.cli.runs", "Models and their runs: import, measure, compare, export."),
     "check": ("prelabel.cli.authoring", "Show offline what Label Studio would get from a model, and refuse."),

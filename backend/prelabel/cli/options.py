@@ -19,7 +19,17 @@ LOG = ("log_level", "log_json")
 STORES = ("data_dir", "redis_url", "database_url")
 LABEL_STUDIO = ("label_studio_url", "label_studio_api_key")
 BASIC_AUTH = ("basic_auth_user", "basic_auth_pass")
-MODEL = ("model_name", "model_version", "max_batch_size", "batch_wait_s", "max_queued_items", "score", "label_map")
+MODEL = (
+    "model_name",
+    "model_version",
+    "shadow",
+    "max_batch_size",
+    "batch_wait_s",
+    "max_queued_items",
+    "encodings_bytes",
+    "score",
+    "label_map",
+)
 DATA = (
     "cache_bytes",
     "fetch_threads",

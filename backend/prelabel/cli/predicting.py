@@ -44,6 +44,9 @@ def task_ids(_context: click.Context, _param: click.Parameter, text: str | None)
     is_flag=True,
     help="Ask Label Studio which tasks lack a prediction of this model version, and predict those.",
 )
+@click.option(
+    "--reuse", is_flag=True, help="With --only-missing: what was predicted before is stored again, without the model."
+)
 @click.option("--replace", is_flag=True, help="Remove older versions' predictions once the new ones are stored.")
 @click.option("--tasks", callback=task_ids, metavar="IDS", help="Only these tasks, for instance 1,2,5-9.")
 @click.option("--view", type=click.IntRange(min=1), help="Only the tasks that this Data Manager tab shows (its id).")
@@ -55,6 +58,7 @@ def predict_command(
     *,
     project: int,
     only_missing: bool,
+    reuse: bool,
     replace: bool,
     tasks: tuple[int, ...],
     view: int | None,
@@ -72,6 +76,8 @@ def predict_command(
     """
     if only_missing and replace:
         raise click.UsageError("--only-missing and --replace exclude each other.")
+    if reuse and not only_missing:
+        raise click.UsageError("--reuse goes with --only-missing.")
     if tasks and view is not None:
         raise click.UsageError("--tasks and --view exclude each other.")
     settings = options.settings_from(values)
@@ -80,7 +86,7 @@ def predict_command(
     with opened(settings) as (ledger, queue):
         model, version = current_model(settings)
         connection = connection_of(settings, ledger, project, model)
-        chosen = PredictOptions(only_missing=only_missing, replace=replace, tasks=tasks, view=view)
+        chosen = PredictOptions(only_missing=only_missing, replace=replace, tasks=tasks, view=view, reuse=reuse)
         job = queue.submit_project(connection, chosen, version=version, reason="predict command")
         if detach:
             click.echo(job)
@@ -219,7 +225,10 @@ def report(view: JobView, echo: Callable[..., None] = click.echo) -> int:
             echo("Were predictions deleted in Label Studio? --only-missing brings them back.", err=True)
         return 0
     summary = f"{view.stored} of {view.total} tasks have their prediction by {view.version}"
-    if view.total:
+    if view.shadow:
+        echo(f"{view.shadow} of {view.total} tasks are predicted by {view.version} in shadow: nobody sees it yet.")
+        echo(f"Show it: prelabel runs promote {view.version}", err=True)
+    if view.total > view.shadow:
         echo(f"{summary}{f', in {took}' if took else ''}.")
     if view.state == "failed":
         echo(f"The job failed: {view.error}\nTry again: prelabel jobs retry {view.id}", err=True)

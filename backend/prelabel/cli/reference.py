@@ -1,4 +1,4 @@
-"""The generated parts of README.md and docs/settings.md: commands and settings, from where they are defined.
+"""The generated parts of README.md and docs: commands, settings, native outputs, wrappers, from their definitions.
 
 ``python -m prelabel.cli.reference`` in the repository's root brings the files up to date; a test fails when they are
 not. A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
@@ -6,18 +6,27 @@ not. A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end
 
 from __future__ import annotations
 
+import importlib
+import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
+from prelabel.adapters.sources import table as native_outputs
 from prelabel.cli import COMMANDS, cli
 from prelabel.cli.options import SettingOption
+from prelabel.cli.wrapper_options import option_table
+from prelabel.loader import BUILT_IN
 from prelabel.settings import SECTIONS, Settings, default_text, section_of, shown_variable
 
-FILES = ("README.md", "docs/settings.md")
+FILES = ("README.md", "docs/settings.md", "docs/outputs.md", "docs/wrappers.md")
+RATIOS = Path("benchmarks/wrappers.json")
+"""What benchmarks/wrappers.py measured."""
 LIKELY = (
     "label_studio_url",
     "label_studio_api_key",
@@ -123,11 +132,20 @@ def _about(option: click.Option) -> str:
     return f"{said} Default: `{option.default}`." if option.show_default else said
 
 
+def wrappers() -> str:
+    """Every wrapper's row; its ratio stands in the file that the benchmark wrote, where it was measured."""
+    table: Callable[[Mapping[str, Any]], str] = importlib.import_module("prelabel_wrappers.catalog").table
+    return table(json.loads(RATIOS.read_text(encoding="utf-8")) if RATIOS.is_file() else {})
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "likely-settings": likely_settings,
     "all-settings": all_settings,
     "commands": commands_table,
     "commands-in-full": commands_in_full,
+    "native-outputs": native_outputs,
+    "wrappers": wrappers,
+    **{f"options-{name}": partial(option_table, name) for name in BUILT_IN},
 }
 
 

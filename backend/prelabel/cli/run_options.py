@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from prelabel.cli import options
+from prelabel.settings import Settings
 
 if TYPE_CHECKING:
     from prelabel.client import Client
@@ -21,10 +23,10 @@ with_label_studio = options.settings_options("data_dir", "database_url", *option
 run_argument = click.argument("run", metavar="RUN")
 existing = click.Path(exists=True, dir_okay=False, path_type=Path)
 project_option = click.option("--project", type=click.IntRange(min=1), help="Id of a Label Studio project.")
-split_option = click.option(
-    "--split",
-    type=click.Choice(["training", "validation", "test", "unassigned"]),
-    help="Only data rows in this split.",
+SPLITS = ("training", "validation", "test", "unassigned")
+split_option = click.option("--split", type=click.Choice(SPLITS), help="Only data rows in this split.")
+splits_option = click.option(
+    "--split", "splits", multiple=True, type=click.Choice(SPLITS), help="Only data rows in this split; repeatable."
 )
 
 
@@ -38,13 +40,51 @@ def thresholds(function: Decorated) -> Decorated:
     return function
 
 
+def _address(_context: click.Context, _param: click.Parameter, url: str | None) -> str | None:
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise click.BadParameter(f"{url} does not begin with http:// or https://.")
+    return url
+
+
+def through_a_server(command: click.Command) -> click.Command:
+    """Give a subcommand the options ``--server`` and ``--api-key``, which `client_of` looks at."""
+    help_ = "Ask this prelabel server instead of the data directory."
+    command.params.append(click.Option(["--server"], metavar="URL", callback=_address, help=help_))
+    command.params.append(options.SettingOption("api_key", Settings.model_fields["api_key"]))
+    return command
+
+
 @contextlib.contextmanager
 def client_of(values: dict[str, Any]) -> Iterator[Client]:
-    """The registry of a command's settings."""
+    """The registry of a command's settings, or that of the server that it names."""
     from prelabel.client import Client
 
-    with Client(options.settings_from(values)) as client:
+    server = values.pop("server", None)
+    for name in ("data_dir", "database_url"):
+        if server is not None and values.get(name) is not None:
+            raise click.UsageError(f"Give either --server or --{name.replace('_', '-')}.")
+    settings = options.settings_from(values)
+    key = settings.api_key.get_secret_value() if settings.api_key is not None else None
+    with Client(settings) if server is None else Client(server, api_key=key) as client:
         yield client
+
+
+@contextlib.contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None]]:
+    """Says on a terminal, on one line, how many are done."""
+    shown = False
+
+    def show(done: int) -> None:
+        nonlocal shown
+        if sys.stderr.isatty():
+            shown = True
+            click.echo(f"\r{done} {what}", nl=False, err=True)
+
+    try:
+        yield show
+    finally:
+        if shown:
+            click.echo(err=True)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prelabel.errors import SettingsError
+from prelabel.errors import DataError, SettingsError
 from prelabel.metrics.summary import NO_CLASS
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def draw(report: Report, run: str, path: Path) -> None:
 
     Raises:
         SettingsError: Matplotlib is not installed.
+        DataError: the file cannot be written.
     """
     try:
         from matplotlib.figure import Figure
@@ -43,7 +44,10 @@ def draw(report: Report, run: str, path: Path) -> None:
     figure.suptitle(
         f"{run}: {at.data_rows} data rows, confidence from {at.confidence:g}, IoU above {at.iou:g}", fontsize=13
     )
-    figure.savefig(path, dpi=150)
+    try:
+        figure.savefig(path, dpi=150)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}.", hint="Give another file.") from error
 
 
 def _curves(axes: Any, report: Report) -> None:

@@ -32,14 +32,15 @@ def metrics_command(*, run: str, confidence: float, iou: float, split: Any, as_j
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=1))
         return
-    click.echo(f"{run}: {found.data_rows} data rows, confidence from {confidence:g}, IoU above {iou:g}\n")
+    left_out = f"; {found.left_out} cannot be compared" if found.left_out else ""
+    click.echo(f"{run}: {found.data_rows} data rows, confidence from {confidence:g}, IoU above {iou:g}{left_out}\n")
 
     def row(name: str, counts: Counts) -> tuple[str, ...]:
-        numbers = (counts.tp, counts.fp, counts.fn, counts.precision, counts.recall, counts.f1, counts.iou)
+        numbers = (counts.tp, counts.fp, counts.fn, counts.tn, counts.precision, counts.recall, counts.f1, counts.iou)
         return (name, *map(number, numbers))
 
     table(
-        ("CLASS", "TP", "FP", "FN", "PRECISION", "RECALL", "F1", "IOU"),
+        ("CLASS", "TP", "FP", "FN", "TN", "PRECISION", "RECALL", "F1", "IOU"),
         [row("all", found.run), *(row(name, counts) for name, counts in found.classes.items())],
     )
     confused = sorted((cell for cell in found.confusion if cell.annotated != cell.predicted), key=lambda c: -c.count)
@@ -49,6 +50,8 @@ def metrics_command(*, run: str, confidence: float, iou: float, split: Any, as_j
             ("ANNOTATED", "PREDICTED", "TIMES"),
             [(cell.annotated or "(none)", cell.predicted or "(none)", str(cell.count)) for cell in confused[:10]],
         )
+    for reason in found.reasons:
+        click.echo(reason, err=True)
 
 
 @click.command("worst", cls=options.SettingsCommand)
@@ -122,6 +125,9 @@ def mistakes_command(*, run: str, confidence: float, iou: float, split: Any, as_
     type=click.Choice(["f1", "precision", "recall"]),
     help="What the runs are compared by.",
 )
+@click.option(
+    "--slice", "slices", multiple=True, metavar="CONDITION|NAME", help="Compared beside the whole, too; repeatable."
+)
 @thresholds
 @split_option
 @as_json
@@ -131,6 +137,7 @@ def compare_command(
     run: str,
     other: str,
     metric: Any,
+    slices: tuple[str, ...],
     confidence: float,
     iou: float,
     split: Any,
@@ -143,7 +150,10 @@ def compare_command(
     """
     with client_of(values) as client:
         at = client.get_model_run(run)
-        lines = at.compare(client.get_model_run(other), metric=metric, confidence=confidence, iou=iou, split=split)
+        inside = {one: [row.uid for row in at.slice(one, confidence=confidence, iou=iou)] for one in slices}
+        lines = at.compare(
+            client.get_model_run(other), metric=metric, confidence=confidence, iou=iou, split=split, slices=inside
+        )
     if as_json:
         click.echo(json.dumps([line.as_json() for line in lines], indent=1))
         return
@@ -151,10 +161,12 @@ def compare_command(
         click.echo("The runs have no data row in common that is predicted by both and labeled.")
         return
     click.echo(f"{metric} on {lines[0].rows} data rows\n")
+    beside = ("SLICE",) if slices else ()
     table(
-        ("CLASS", other, run, "DIFFERENCE", "95 %", "P"),
+        (*beside, "CLASS", other, run, "DIFFERENCE", "95 %", "P"),
         [
             (
+                *((line.slice,) if slices else ()),
                 line.feature or "all",
                 number(line.first.value),
                 number(line.second.value),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
 from prelabel.cli import options
 from prelabel.cli.jobs import as_json
-from prelabel.cli.run_options import client_of, registry, run_argument, table, thresholds
+from prelabel.cli.run_options import SPLITS, client_of, existing, registry, run_argument, table, thresholds
 
 
 @click.command("slice", cls=options.SettingsCommand)
@@ -69,7 +70,8 @@ def slices_command(*, model: str | None, as_json: bool, **values: Any) -> None:
     from prelabel.analysis.slices import READY
 
     with client_of(values) as client:
-        saved = client.registry.slices(client.registry.model(model).id if model is not None else None)
+        models = [client.get_model(model)] if model is not None else client.models()
+        saved = [one for each in models for one in each.slices()]
     rows: list[tuple[str, str | None, str]] = [(one.name, one.model, one.condition) for one in saved]
     rows += [(name, None, ready.condition) for name, ready in READY.items()]
     if as_json:
@@ -86,7 +88,7 @@ def slices_command(*, model: str | None, as_json: bool, **values: Any) -> None:
 def save_slice_command(*, model: str, name: str, condition: str, **values: Any) -> None:
     """Save CONDITION under NAME for all runs of MODEL; what is saved under it already is replaced."""
     with client_of(values) as client:
-        client.registry.save_slice(client.registry.model(model).id, name, condition)
+        client.get_model(model).save_slice(name, condition)
     click.echo(f"Saved. `prelabel runs slice RUN {name!r}` shows its data rows.")
 
 
@@ -97,8 +99,32 @@ def save_slice_command(*, model: str, name: str, condition: str, **values: Any) 
 def delete_slice_command(*, model: str, name: str, **values: Any) -> None:
     """Delete the saved slice NAME of MODEL."""
     with client_of(values) as client:
-        client.registry.delete_slice(client.registry.model(model).id, name)
+        client.get_model(model).delete_slice(name)
     click.echo("Deleted.")
 
 
-SLICES = (slice_command, slices_command, save_slice_command, delete_slice_command)
+@click.command("split", cls=options.SettingsCommand)
+@run_argument
+@click.argument("split", type=click.Choice(SPLITS))
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="A data row's global key; repeatable.")
+@click.option("--keys", "file", type=existing, help="A file with a global key in each line.")
+@click.option("--where", metavar="CONDITION|NAME", help="All for which a condition or a slice holds now.")
+@registry
+def split_command(
+    *, run: str, split: Any, keys: tuple[str, ...], file: Path | None, where: str | None, **values: Any
+) -> None:
+    """Put data rows of RUN into a split: training, validation, test or unassigned."""
+    if not keys and file is None and where is None:
+        raise click.UsageError("Give --key, --keys or --where.")
+    if file is not None:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        keys += tuple(line.strip() for line in lines if line.strip())
+    with client_of(values) as client:
+        at = client.get_model_run(run)
+        chosen = [row.uid for row in at.slice(where)] if where is not None else []
+        if keys or chosen:
+            at.assign_data_rows_to_split(chosen, split, keys)
+    click.echo(f"{len(set(keys)) + len(chosen)} data rows are in the split {split} now.")
+
+
+SLICES = (split_command, slice_command, slices_command, save_slice_command, delete_slice_command)

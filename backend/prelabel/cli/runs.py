@@ -19,14 +19,17 @@ from prelabel.cli.run_options import (
     project_option,
     registry,
     run_argument,
-    split_option,
+    splits_option,
     table,
+    through_a_server,
     with_label_studio,
 )
 from prelabel.cli.run_pushing import PUSHING
 from prelabel.cli.run_reports import REPORTS
+from prelabel.cli.run_selecting import SELECTING
 from prelabel.cli.run_sending import SENDING
 from prelabel.cli.run_slices import SLICES
+from prelabel.cli.run_stages import STAGES
 
 if TYPE_CHECKING:
     from prelabel.client import Import
@@ -51,8 +54,9 @@ def runs_command() -> None:
 def list_command(*, model: str | None, as_json: bool, **values: Any) -> None:
     """List models and their runs, the newest first."""
     with client_of(values) as client:
-        rows = client.registry.runs(model)
-        unused = [] if model else [row.name for row in client.registry.models() if not client.registry.runs(row.name)]
+        rows = [run.row for run in client.model_runs(model)]
+        used = {row.model for row in rows}
+        unused = [] if model else [one.name for one in client.models() if one.name not in used]
     if as_json:
         said = [{"run": row.name, "model": row.model, "stage": row.stage, "status": row.status} for row in rows]
         click.echo(json.dumps(said, indent=1))
@@ -80,7 +84,7 @@ def create_model_command(
         raise click.UsageError("Give one of --label-config, --ontology and --project.")
     with client_of(values) as client:
         if label_config is not None:
-            made = client.create_ontology(label_config.read_text(encoding="utf-8"), name=name)
+            made = client.create_ontology(_text(label_config), name=name)
         elif ontology is not None:
             made = client.create_ontology(_json_object(ontology), name=name)
         else:
@@ -89,9 +93,16 @@ def create_model_command(
     click.echo(f"Made the model {name}. Next: prelabel runs create {name} RUN")
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{file} is no text in UTF-8.") from error
+
+
 def _json_object(file: Path) -> dict[str, Any]:
     try:
-        read = json.loads(file.read_text(encoding="utf-8"))
+        read = json.loads(_text(file))
     except ValueError as error:
         raise click.BadParameter(f"{file} is not JSON: {error}.") from error
     if not isinstance(read, dict):
@@ -136,7 +147,7 @@ def import_rows_command(
 
 
 def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    with file.open(encoding="utf-8") as lines:
+    with file.open("rb") as lines:
         for place, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -198,7 +209,10 @@ def _watched(one: Import) -> int:
     row = one.wait_till_done(1.0, show_progress=sys.stderr.isatty())
     for status in list(one.errors[:MOST_REASONS]) if row.failed else ():
         for error in status.errors:
-            click.echo(f"line {status.position + 1}: {error.message}", err=True)
+            place = "" if error.message.startswith("line ") else f"line {status.position + 1}: "
+            click.echo(f"{place}{error.message}", err=True)
+            if error.additional_info:
+                click.echo(f"  Fix: {error.additional_info}", err=True)
     if row.failed > MOST_REASONS:
         click.echo(f"... and {row.failed - MOST_REASONS} more", err=True)
     click.echo(f"{row.name}: {row.state}, {row.position - row.failed} of {row.total} taken, {row.failed} refused")
@@ -218,13 +232,15 @@ def _watched(one: Import) -> int:
     help="Labelbox NDJSON, Label Studio tasks, COCO, or a table.",
 )
 @click.option("--annotations", is_flag=True, help="Write the annotations instead of the predictions.")
-@split_option
+@splits_option
 @registry
-def export_command(*, run: str, file: Path, form: Any, annotations: bool, split: Any, **values: Any) -> None:
+def export_command(
+    *, run: str, file: Path, form: Any, annotations: bool, splits: tuple[Any, ...], **values: Any
+) -> None:
     """Write a run to a file."""
     with client_of(values) as client:
         written = client.get_model_run(run).export(
-            form, file, splits=(split,) if split else (), role="annotation" if annotations else "prediction"
+            form, file, splits=splits, role="annotation" if annotations else "prediction"
         )
     click.echo(f"Wrote {written} to {file}.")
 
@@ -239,5 +255,7 @@ def delete_command(*, run: str, **values: Any) -> None:
     click.echo(f"Deleted the run {run}.")
 
 
-for command in (*REPORTS, *DETAILS, *SLICES, *SENDING, *PUSHING):
+for command in (*REPORTS, *DETAILS, *SLICES, *SENDING, *SELECTING, *PUSHING, *STAGES):
     runs_command.add_command(command)
+for each in set(runs_command.commands.values()).difference(PUSHING):  # a server does not push to Labelbox
+    through_a_server(each)

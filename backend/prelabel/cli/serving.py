@@ -8,6 +8,7 @@ import click
 
 from prelabel import lifeline, log
 from prelabel.cli import options
+from prelabel.cli.wrapper_options import ModelCommand
 from prelabel.errors import SettingsError
 from prelabel.settings import Settings
 
@@ -22,6 +23,7 @@ SERVER_SETTINGS = (
     "drain_s",
     "max_request_bytes",
     *options.BASIC_AUTH,
+    "train_after",
     "api_keys",
 )
 WORKER_SETTINGS = (
@@ -31,13 +33,14 @@ WORKER_SETTINGS = (
     "sweep_interval_s",
     "worker_ttl_s",
     "job_retries",
+    "train_predict",
     *options.PUSH,
 )
 
 model_argument = click.argument("model", required=False, metavar="[MODEL]")
 
 
-@click.command("up", cls=options.SettingsCommand)
+@click.command("up", cls=ModelCommand)
 @model_argument
 @options.model_option
 @options.settings_options(
@@ -53,7 +56,7 @@ def up_command(*, model: str | None, pairs: tuple[str, ...], **values: Any) -> N
     """Serve MODEL with all it needs, in one command: an embedded Redis, the server, and workers.
 
     MODEL is a file with a function or class (my_model.py:predict), a dotted path (package.module:Class) or the name of
-    a ready-made wrapper (sklearn, spacy, onnx).
+    a ready-made wrapper (sklearn, onnx, whisper ...), whose options --help shows: `prelabel up onnx --help`.
 
     Ctrl-C stops everything, after what has begun is finished; a second Ctrl-C stops at once.
     """
@@ -75,7 +78,7 @@ def _announce(settings: Settings, address: str) -> None:
     )
 
 
-@click.command("serve", cls=options.SettingsCommand)
+@click.command("serve", cls=ModelCommand)
 @model_argument
 @options.model_option
 @options.settings_options(
@@ -93,7 +96,7 @@ def serve_command(*, model: str | None, pairs: tuple[str, ...], **values: Any) -
     """Serve MODEL as a Label Studio ML backend: live predictions, and a queue for the workers.
 
     MODEL is a file with a function or class (my_model.py:predict), a dotted path (package.module:Class) or the name of
-    a ready-made wrapper (sklearn, spacy, onnx).
+    a ready-made wrapper (sklearn, onnx, whisper ...), whose options --help shows: `prelabel serve onnx --help`.
 
     Bulk work waits in the queue until a `prelabel worker` with the same Redis and database takes it; `prelabel up`
     starts both.

@@ -170,6 +170,7 @@ class OurParts:
             yield ok("server", f"{url} answers within {1000 * seconds:.0f} ms.")
         self.server = RemotePredictor(url, credentials(settings), settings)
         yield self._model(url)
+        yield from self._stage()
         yield from self._namesakes()
 
     def _model(self, url: str) -> Finding:
@@ -191,6 +192,18 @@ class OurParts:
         if not self.model.get("ready"):
             return warn("model", f"{version} is still loading.", "Wait; /ready answers 200 when it is done.")
         return ok("model", f"{version} is loaded.")
+
+    def _stage(self) -> Iterator[Finding]:
+        if self.ledger is None or not self.model:
+            return
+        standing = self.ledger.standing_of(str(self.model.get("model_version")))
+        if standing.hidden:
+            shown = f"{standing.promoted} is" if standing.promoted else "no version is"
+            yield warn(
+                "stage",
+                f"{standing.version} predicts in shadow; {shown} what people see.",
+                f"Promote it when it is good enough: `prelabel runs promote {standing.version}`.",
+            )
 
     def _namesakes(self) -> Iterator[Finding]:
         from redis import RedisError  # noqa: PLC0415 (slow to import)

@@ -9,7 +9,7 @@ from prelabel.labeling.config import LabelingConfig, or_list, readable, some, ta
 from prelabel.labeling.elements import ControlTag
 from prelabel.labeling.tags import INPUT_NOUNS, NOUNS, READS, TAKES
 from prelabel.model import InputKind
-from prelabel.outputs import Choice, Choices, Output, Raw, Relation, Taxonomy
+from prelabel.outputs import Choice, Choices, Output, Raw, Regions, Relation, Taxonomy
 
 REASON_LENGTH = 300
 """Most characters of a refusal: it travels in a HTTP reason phrase."""
@@ -17,7 +17,7 @@ REASON_LENGTH = 300
 LISTED_LABELS = 12
 """Labels without a place that are named one by one; of more, the first ones in one sentence."""
 
-_ALWAYS: tuple[type[Output], ...] = (Raw, Relation)
+_ALWAYS: tuple[type[Output], ...] = (Raw, Regions, Relation)
 _CLASSES: tuple[type[Output], ...] = (Choice, Choices, Taxonomy)
 
 
@@ -47,11 +47,13 @@ def fit(
     """Compare what a model declares about itself with a labeling config. Never raises.
 
     ``outputs``, ``labels`` and ``kind`` are `ModelWrapper.outputs`, ``labels`` and ``input``; None means not known, and
-    what is not known is taken to fit.
+    what is not known is taken to fit. No outputs at all are those of an encoder, which fits nothing.
     """
     refusal = _unusable(config, kind)
     if refusal:
         return _refused(refusal)
+    if outputs is not None and not outputs:
+        return _refused("The model embeds and predicts nothing: connect one that predicts.")
     taken, lost = _split_outputs(config, outputs)
     if outputs and not taken:
         return _refused(_no_control(config, lost))

@@ -66,6 +66,7 @@ TAKES: Mapping[type[o.Output], tuple[Takes, ...]] = {
     o.Span: _on(TEXTS, "Labels", "HyperTextLabels"),
     o.ParagraphSpan: _on(PARAGRAPHS, "ParagraphLabels", "Labels"),
     o.Box: _BOX,
+    o.Boxes: _BOX,
     o.Ellipse: _on(IMAGE, "EllipseLabels", "Ellipse"),
     o.Polygon: _POLYGON,
     o.Keypoint: _on(IMAGE, "KeyPointLabels", "KeyPoint"),
@@ -89,6 +90,7 @@ READS: Mapping[InputKind, frozenset[str] | None] = {
     InputKind.VALUE: None,
     InputKind.TASK: None,
     InputKind.ITEM: None,
+    InputKind.BARE: None,
 }
 """Model input to the object tags it can be read from; None: from any. Object tags not in `OBJECT_TAGS` always pass."""
 
@@ -106,6 +108,7 @@ NOUNS: Mapping[type[o.Output], str] = {
     o.Span: "text spans",
     o.ParagraphSpan: "paragraph spans",
     o.Box: "boxes",
+    o.Boxes: "boxes",
     o.Ellipse: "ellipses",
     o.Polygon: "polygons",
     o.Keypoint: "keypoints",
@@ -118,6 +121,7 @@ NOUNS: Mapping[type[o.Output], str] = {
     o.VectorTrack: "video line tracks",
     o.Relation: "relations",
     o.Raw: "finished regions",
+    o.Regions: "finished regions",
 }
 """What messages call each kind of output."""
 

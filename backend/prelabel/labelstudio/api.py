@@ -28,6 +28,8 @@ _ANNOTATED = {
 }
 """Tasks with an annotation; Label Studio does not count cancelled ones."""
 
+_UNLABELED = {**_ANNOTATED, "operator": "equal"}
+
 SELECTION = ("score", "cluster", "neighbors", "mislabeling")
 """Fields of a prediction by which people choose what to label; a bulk import keeps only the first."""
 
@@ -74,6 +76,14 @@ class LabelStudio(Client):
         found: dict[str, Any] = self.get(f"api/projects/{project}")
         return found
 
+    def show_version(self, project: int, version: str) -> None:
+        """Make a model version the one that a project shows: people see its predictions, the Data Manager its scores.
+
+        Raises:
+            LabelStudioError: there is no such project, or the token may not change it.
+        """
+        self.write("PATCH", f"api/projects/{project}", json={"model_version": version})
+
     def projects(self) -> list[dict[str, Any]]:
         """All projects that the token's user sees."""
         found: list[dict[str, Any]] = []
@@ -94,6 +104,7 @@ class LabelStudio(Client):
         ids: Iterable[int] | None = None,
         view: int | None = None,
         lacking_version: str | None = None,
+        unlabeled: bool = False,
         after: int = 0,
         page: int = 1000,
     ) -> Iterator[list[Task]]:
@@ -107,11 +118,19 @@ class LabelStudio(Client):
             ids: only these tasks; those that do not exist are left out.
             view: only the tasks that this Data Manager tab shows.
             lacking_version: only tasks without a prediction of this very version.
+            unlabeled: only tasks without an annotation.
             after: only larger ids.
             page: tasks in one call.
         """
         for batch in self._pages(
-            project, "id,data", ids=ids, view=view, lacking_version=lacking_version, after=after, page=page
+            project,
+            "id,data",
+            ids=ids,
+            view=view,
+            lacking_version=lacking_version,
+            unlabeled=unlabeled,
+            after=after,
+            page=page,
         ):
             yield [Task(id=raw["id"], data=raw.get("data") or {}, project=project) for raw in batch]
 
@@ -139,10 +158,13 @@ class LabelStudio(Client):
         ids: Iterable[int] | None,
         view: int | None,
         lacking_version: str | None,
+        unlabeled: bool = False,
         after: int,
         page: int,
     ) -> Iterator[list[dict[str, Any]]]:
         filters = self._view_filters(project, view) if view is not None else _Filters()
+        if unlabeled:
+            filters = filters.also(_UNLABELED)
         exact = True
         if lacking_version is not None:
             versions = self.model_versions(project)

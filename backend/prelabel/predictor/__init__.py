@@ -37,6 +37,14 @@ class Outcome:
         return self.prediction is None and self.error is None
 
 
+def answers_clicks_only(predictor: Predictor) -> bool:
+    """Whether its model has nothing to say of a task before somebody clicks; False where that is not known now."""
+    try:
+        return bool(getattr(predictor, "clicks_only", False))
+    except PrelabelError:  # the server that has the model is away
+        return False
+
+
 class Predictor(Protocol):
     """What the server's ``/predict`` and the worker's jobs call. Thread-safe."""
 

@@ -84,6 +84,11 @@ class RemotePredictor:
         """
         return str(self.about()["model_version"])
 
+    @property
+    def clicks_only(self) -> bool:
+        """Whether the server's model has nothing to say of a task before somebody clicks."""
+        return self.about().get("clicks_only") is True
+
     def about(self) -> dict[str, Any]:
         """What the server says of its model (``GET /api/v1/model``), at most `ABOUT_VALID_S` old."""
         with self._lock:
@@ -226,7 +231,13 @@ def _outcome(said: Mapping[str, Any]) -> Outcome:
     if "prediction" in said:
         entry = said["prediction"]
         return Outcome(
-            Prediction(tuple(entry["result"]), entry["score"], entry["model_version"], tuple(entry.get("dropped", ())))
+            Prediction(
+                tuple(entry["result"]),
+                entry["score"],
+                entry["model_version"],
+                tuple(entry.get("dropped", ())),
+                entry.get("distributions") or {},
+            )
         )
     if "error" in said:
         return Outcome(error=error_from_json(said["error"]))

@@ -309,6 +309,9 @@ class Scheduler:
         version = engine.version
         tickets = {}
         for entry, raw in zip(batch, results, strict=True):
+            if isinstance(raw, PrelabelError):  # the model itself says which item failed: the others stand
+                self._fail(entry, raw)
+                continue
             ticket = entry.ticket
             entry.item = None  # a decoded image is not kept alive by a waiting request
             stats.items[ticket.priority] += 1

@@ -102,6 +102,7 @@ class StubPredictor:
     ) -> None:
         self._version = version
         self.name = name
+        self.clicks_only = False
         self.call_s = call_s
         self.item_s = item_s
         self.max_batch_size = max_batch_size
