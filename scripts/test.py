@@ -1,7 +1,9 @@
 """`make test`: set up, lint, then every test; while the first two run, Label Studio installs itself in the background.
 
-    python3 scripts/test.py [pytest arguments]
+    python3 scripts/test.py [--all] [pytest arguments]
 
+With ``--all`` (`make test-all`) also the tests marked ``slow``, whose frameworks (PyTorch, transformers, Whisper) take
+some gigabytes.
 Ends with a table of what took how long. Exit code 0 when lint and all tests passed.
 """
 
@@ -82,6 +84,8 @@ def pytest(python: Path, name: str, marked: str, arguments: list[str]) -> bool:
 
 
 def main(arguments: list[str]) -> int:
+    everything = "--all" in arguments
+    arguments = [each for each in arguments if each != "--all"]
     CACHE.mkdir(exist_ok=True)
     for old in CACHE.glob("junit-*.xml"):
         old.unlink()
@@ -91,11 +95,16 @@ def main(arguments: list[str]) -> int:
     packages.start()
     report = Report()
     try:
-        report.step("prelabel and what its tests need", lambda: bool(set_up.environment("test")))
+        kind = "test-all" if everything else "test"
+        report.step("prelabel and what its tests need", lambda: bool(set_up.environment(kind)))
         python = set_up.VENV / "bin" / "python"
         report.step("lint", lambda: lint(python))
         packages.join()
-        report.step("tests", lambda: pytest(python, "unit", "not labelstudio and not browser", arguments))
+        quick = "not labelstudio and not browser and not slow"
+        report.step("tests", lambda: pytest(python, "unit", quick, arguments))
+        if everything:
+            slow = "slow and not labelstudio and not browser"
+            report.step("tests with large frameworks", lambda: pytest(python, "slow", slow, arguments))
         if background is not None:
             report.step("waiting for Label Studio", lambda: background.wait() == 0)
         report.step("tests with Label Studio", lambda: pytest(python, "e2e", "labelstudio or browser", arguments))
