@@ -400,6 +400,12 @@ class PrelabelProcesses:
 PrelabelFactory = PrelabelProcesses
 
 
+@pytest.fixture(name="processes", scope="session")
+def processes_fixture() -> type[PrelabelProcesses]:
+    """`PrelabelProcesses` for tests, which cannot import from this file."""
+    return PrelabelProcesses
+
+
 @pytest.fixture
 def prelabel_process(tmp_path: Path) -> Iterator[PrelabelProcesses]:
     """Starts ``prelabel`` commands that stay: ``prelabel_process("up", "model.py:predict", label_studio=server)``."""

@@ -1,7 +1,8 @@
-"""A prelabel server inside the test process, for tests of what talks to one."""
+"""A prelabel server and the command `prelabel` inside the test process, for tests of what talks to them."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
+from prelabel.cli import cli
 from prelabel.settings import Settings, load_settings
 
 MODEL = """
@@ -86,3 +89,14 @@ def backend(tmp_path: Path) -> Iterator[BackendFactory]:
     yield start
     for one in started:
         one.end()
+
+
+@pytest.fixture
+def command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs ``prelabel`` with arguments in this process, in a directory and data directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(("PRELABEL_", "LABEL_STUDIO_", "BASIC_AUTH_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PRELABEL_DATA_DIR", str(tmp_path / "data"))
+    return lambda *arguments: CliRunner().invoke(cli, arguments, prog_name="prelabel")

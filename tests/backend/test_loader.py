@@ -105,7 +105,7 @@ def test_a_file_can_import_its_neighbours(write: Writing) -> None:
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [
-        ("nonsense", "no wrapper called 'nonsense'.*onnx, sklearn, spacy"),
+        ("nonsense", "no wrapper called 'nonsense'.*onnx, .*sklearn, spacy"),
         ("no/such/file.py:predict", "there is no file no/such/file.py"),
         ("{file}:train", r"no 'train' in .*It has predict"),
         ("no_such_module_here:Class", "'no_such_module_here' could not be imported: ModuleNotFoundError"),
@@ -311,22 +311,30 @@ def test_arrays_and_generators_of_results_become_lists(write: Writing) -> None:
 def test_a_module_says_what_its_model_is(write: Writing) -> None:
     code = (
         "from prelabel import Choice\nlabels = []\noutputs = [Choice]\nmax_batch_size = 4\n"
-        "interactive = True\ncalls = []\ndef load():\n    labels.append('Good')\n"
+        "interactive = True\ncalls = []\ndef load(directory):\n    labels.append(directory.name)\n"
         "def unload():\n    calls.append('unload')\n"
-        "def fit(examples):\n    return f'v{len(examples)}'\n" + FUNCTION
+        "def fit(examples):\n    return f'v{len(examples)}'\n"
+        "def save(directory):\n    calls.append(directory)\n" + FUNCTION
     )
     wrapper = loader.load_wrapper(write(code))
+    wrapper.artifact = Path("Good")
     assert (wrapper.outputs, wrapper.max_batch_size, wrapper.interactive) == ((Choice,), 4, True)
     loader.load(wrapper)
     assert wrapper.labels == ("Good",)
-    assert wrapper.fit([1, 2]) == "v2"
+    assert wrapper.can_fit
+    assert wrapper.fit(typing.cast("Any", [1, 2])) == "v2"
+    wrapper.save(Path("there"))
     wrapper.unload()
-    assert typing.cast("Any", wrapper).function.__globals__["calls"] == ["unload"]
+    assert typing.cast("Any", wrapper).function.__globals__["calls"] == [Path("there"), "unload"]
 
 
 def test_a_model_without_fit_says_so(write: Writing) -> None:
     with pytest.raises(NotImplementedError, match="cannot be trained"):
         loader.load_wrapper(write(FUNCTION)).fit([])
+    cannot_keep = loader.load_wrapper(write("def fit(examples):\n    pass\n" + FUNCTION))
+    assert not cannot_keep.can_fit
+    with pytest.raises(NotImplementedError, match="it has no save"):
+        cannot_keep.fit([])
 
 
 def test_a_method_of_an_object_works_like_a_function(write: Writing) -> None:

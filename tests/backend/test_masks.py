@@ -13,7 +13,7 @@ from label_studio_sdk.converter import brush
 from numpy.typing import NDArray
 from PIL import Image
 
-from prelabel import masks
+from prelabel import masks, outlines
 
 Bools = NDArray[np.bool_]
 
@@ -226,3 +226,50 @@ def test_a_larger_tolerance_gives_fewer_points() -> None:
 
 def test_an_empty_mask_has_no_outline() -> None:
     assert masks.to_polygon(np.zeros((3, 3), dtype=np.bool_)) is None
+
+
+# --- all parts as polygons
+def drawn(found: list[NDArray[np.float64]], shape: tuple[int, int], *, by_parity: bool) -> NDArray[np.bool_]:
+    """What rings enclose, each by itself: pixels whose centre is inside."""
+    inside = np.zeros(shape, dtype=np.bool_)
+    for ring in found:
+        rows, columns = np.mgrid[: shape[0], : shape[1]] + 0.5
+        turns = np.zeros(shape, dtype=np.int64)
+        for (x1, y1), (x2, y2) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+            if y1 == y2:
+                continue
+            beside = columns < x1 + (rows - y1) / (y2 - y1) * (x2 - x1)
+            crosses = (rows >= min(y1, y2)) & (rows < max(y1, y2)) & beside
+            turns += np.where(crosses, 1 if by_parity or y2 > y1 else -1, 0)
+        inside |= turns % 2 == 1 if by_parity else turns != 0
+    return inside
+
+
+@pytest.mark.parametrize("by_parity", [True, False], ids=["parity", "winding"])
+def test_every_part_is_a_ring_and_holes_stay_outside_however_it_is_filled(by_parity: bool) -> None:
+    rows, columns = np.mgrid[:120, :160]
+    mask = np.hypot(rows - 60, columns - 60) < 50
+    mask &= ~(np.hypot(rows - 50, columns - 40) < 12) & ~(np.hypot(rows - 70, columns - 80) < 15)
+    mask |= np.hypot(rows - 60, columns - 60) < 6
+    mask[20:40, 130:150] = True
+    found = outlines.rings(mask, tolerance=0.5)
+    assert len(found) == 2
+    assert len(found[0]) > len(found[1])
+    wrong = drawn(found, mask.shape, by_parity=by_parity) ^ mask
+    shifted = [np.roll(mask, step, axis=axis) for step in (-1, 1) for axis in (0, 1)]
+    border = np.logical_or.reduce([each ^ mask for each in shifted])
+    assert not (wrong & ~border).any()
+
+
+def test_parts_and_holes_below_the_tolerance_are_left_out_but_never_the_only_part() -> None:
+    mask = np.zeros((60, 60), dtype=np.bool_)
+    mask[5:45, 5:45] = True
+    mask[20:22, 20:22] = False
+    mask[50:52, 50:52] = True
+    (ring,) = outlines.rings(mask)
+    assert len(ring) == 4
+    assert len(outlines.rings(mask, tolerance=0.25)) == 2
+    dot = np.zeros((9, 9), dtype=np.bool_)
+    dot[4, 4] = True
+    assert len(outlines.rings(dot, tolerance=5)) == 1
+    assert outlines.rings(np.zeros((3, 3), dtype=np.bool_)) == []

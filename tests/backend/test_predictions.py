@@ -52,7 +52,8 @@ def spans(*scores: float | None) -> list[o.Span]:
 def test_a_prediction_is_an_entry_that_label_studio_takes() -> None:
     entry = predict({"Good": 0.75, "Bad": 0.25}).as_json()
     (region,) = entry["result"]
-    assert entry == {"result": [region], "score": 0.75, "model_version": "m-1"}
+    distributions = {region["id"]: {"exclusive": True, "classes": {"Good": 0.75, "Bad": 0.25}}}
+    assert entry == {"result": [region], "score": 0.75, "model_version": "m-1", "distributions": distributions}
     assert region == {
         "id": region["id"],
         "from_name": "mood",

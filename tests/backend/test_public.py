@@ -13,11 +13,12 @@ from prelabel import outputs
 HEAVY = ("numpy", "PIL", "soundfile", "label_studio_sdk", "sqlalchemy", "rq", "redis", "flask", "httpx", "cv2", "lxml")
 
 PUBLIC = {
-    "Audio", "Box", "ChatMessage", "Choice", "Choices", "Client", "DateTime", "Ellipse", "Facts", "FrameSpan",
-    "InputKind", "Item", "Keypoint", "LabelingConfig", "Mask", "ModelWrapper", "Number", "Output", "ParagraphSpan",
-    "Polygon", "Polyline", "Preference", "PrelabelError", "Ranking", "Rating", "Raw", "Relation", "Segment",
-    "SeriesSegment", "Span", "Task", "Taxonomy", "Text", "Track", "TrackBox", "TrackLine", "Unit", "VectorTrack",
-    "__version__", "parse",
+    "Audio", "Box", "BoxPrompt", "Boxes", "BrushPrompt", "ChatMessage", "Choice", "Choices", "Client", "DateTime",
+    "Ellipse", "EllipsePrompt", "Facts", "FrameSpan", "InputKind", "Item", "Keypoint", "LabelingConfig", "Mask",
+    "ModelWrapper", "Number", "Output", "ParagraphSpan", "PointPrompt", "Polygon", "PolygonPrompt", "Polyline",
+    "Preference", "PrelabelError", "Prompt", "Prompts", "Ranking", "Rating", "Raw", "Regions", "Relation",
+    "Segment", "SeriesSegment", "Span", "Task", "Taxonomy", "Text", "TextPrompt", "Track", "TrackBox", "TrackLine",
+    "Unit", "VectorTrack", "__version__", "parse",
 }  # fmt: skip
 
 

@@ -513,6 +513,91 @@ def test_a_mask_goes_into_whatever_control_there_is() -> None:
     assert min(x for x, _ in ring) == pytest.approx(25, abs=1)
 
 
+def test_each_part_of_a_mask_is_a_polygon_and_the_smaller_ones_lie_below_the_largest() -> None:
+    parts = MASK.copy()
+    parts[2:6, 2:6] = True
+    large, small = to_regions([o.Mask(parts, "Car", score=0.5, id="m")], on_image("PolygonLabels"), SIZED).result
+    assert large["id"] == "m"
+    assert small["parentID"] == "m"
+    assert [region["score"] for region in (large, small)] == [0.5, 0.5]
+    assert max(x for x, _ in small["value"]["points"]) < 16
+
+
+def test_a_polygon_of_a_mask_has_fewer_points_where_more_tolerance_is_stated() -> None:
+    rows, columns = np.mgrid[:300, :400]
+    disc = np.hypot(rows - 150, columns - 200) < 100
+    fine, coarse = (
+        only(to_regions([o.Mask(disc, "Car", tolerance=tolerance)], on_image("PolygonLabels"), SIZED))["value"][
+            "points"
+        ]
+        for tolerance in (0.5, 5.0)
+    )
+    assert len(fine) > 2 * len(coarse)
+
+
+def test_many_boxes_become_what_each_of_them_becomes_alone() -> None:
+    random = np.random.default_rng(0)
+    corners = random.uniform(-100, 500, (400, 4))
+    corners[7], corners[8], corners[9] = (5, 5, 5, 9), (math.nan, 0, 1, 1), (900, 900, 950, 950)
+    labels = random.choice(["Car", "car", "Person", "Boat"], 400).tolist()
+    scores = [None if share < 0.1 else float(share) for share in random.random(400)]
+    alone = [
+        to_regions([o.Box.from_xyxy(*four, label, score=score)], BOXES, SIZED)
+        for four, label, score in zip(corners.tolist(), labels, scores, strict=True)
+    ]
+    shares = [math.nan if score is None else score for score in scores]
+    together = to_regions([o.Boxes(corners, labels, shares)], BOXES, SIZED)
+    one_by_one = list(o.Boxes(corners, labels, shares))
+    gathered = to_regions(one_by_one, BOXES, SIZED)
+    expected = [{**region, "id": None} for each in alone for region in each.result]
+    for found in (together, gathered):
+        assert sorted(_keys(found.result)) == sorted(_keys(expected))
+        assert len({region["id"] for region in found.result}) == len(expected)
+        assert len(found.dropped) == sum(len(each.dropped) for each in alone)
+    assert {sentence.split(":")[0] for sentence in together.dropped} >= {"Box 'Boat'", "Box 'Car'"}
+
+
+def _keys(result: list[dict[str, Any]]) -> list[str]:
+    return [json.dumps({**region, "id": None}, sort_keys=True, default=float) for region in _as_floats(result)]
+
+
+def _as_floats(result: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    sides = ("x", "y", "width", "height")
+    return [
+        {
+            **region,
+            "value": {**region["value"], **{side: float(region["value"][side]) for side in sides}, "rotation": 0},
+        }
+        for region in result
+    ]
+
+
+def test_boxes_that_need_two_regions_each_and_boxes_of_a_page_are_written_as_such() -> None:
+    parsed = labeling.parse(
+        '<View><Image name="image" value="$image"/><Rectangle name="box" toName="image"/>'
+        '<Labels name="kind" toName="image"><Label value="Car"/></Labels></View>'
+    )
+    result = to_regions([o.Boxes([[1, 2, 3, 4]], ["Car"], [0.5])], parsed, SIZED).result
+    assert [region["type"] for region in result] == ["rectangle", "labels"]
+    facts = {"image": Facts(pages=((10, 10), (100, 100)))}
+    (region,) = to_regions([o.Boxes([[10, 20, 30, 40]], ["Car"], page=1)], BOXES, facts).result
+    assert (region["item_index"], region["value"]["x"], region["original_width"]) == (1, 10, 100)
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        o.Boxes([[1, 2, 3]]),
+        o.Boxes([[1, 2, 3, 4]], ["Car", "Car"]),
+        o.Boxes([["a"] * 4]),
+        o.Boxes([[1, 2, 3, 4]], None, [[1]]),
+    ],
+)
+def test_boxes_whose_columns_do_not_fit_are_an_error(boxes: o.Boxes) -> None:
+    with pytest.raises(OutputError, match="boxes"):
+        to_regions([boxes], BOXES, SIZED)
+
+
 def test_a_mask_of_another_size_is_scaled_to_the_image() -> None:
     region = only(to_regions([o.Mask(MASK, "Car")], on_image("BrushLabels"), SIZED))
     decoded = masks.decode_rle(region["value"]["rle"], width=400, height=300)

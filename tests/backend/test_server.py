@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import logging
@@ -24,6 +25,7 @@ from prelabel.data import DataReader
 from prelabel.errors import ModelLoadError, OverloadedError
 from prelabel.model import InputKind, ModelWrapper
 from prelabel.outputs import Choice
+from prelabel.predictions import Prediction
 from prelabel.predictor import Predictor
 from prelabel.predictor.local import LocalPredictor
 from prelabel.queue import JobQueue
@@ -33,6 +35,7 @@ from prelabel.server.auth import WEBHOOK_HEADER, webhook_token
 from prelabel.server.clients import Clients
 from prelabel.server.serving import listen
 from prelabel.settings import Settings, load_settings
+from prelabel.tasks import Task
 from prelabel.testing.fake_label_studio import FakeLabelStudio
 from prelabel.testing.stub import StubPredictor, StubWrapper
 
@@ -134,6 +137,71 @@ def test_health_is_json_and_up(make: Make) -> None:
     for path in ("/health", "/"):
         answer = make().client.get(path)
         assert (answer.status_code, answer.get_json()["status"]) == (200, "UP")
+
+
+# --- which version people see
+def hidden_world(make: Make, promoted: str = "stub-before", **settings: Any) -> World:
+    """A server whose version is hidden: another one of its model is promoted, which said something of task 100."""
+    here = make(queue=True, **settings)
+    assert here.ledger is not None
+    here.post("/setup", SETUP)
+    place = here.ledger.connection(7)
+    assert place is not None
+    here.ledger.enter(promoted, here.predictor.name, shadow=False)
+    known = dataclasses.replace(place, model=here.predictor.name)
+    here.ledger.plan(promoted, known, [Task(100, {"text": "fine"}, 7)])
+    (row,) = here.ledger.planned(version=promoted)
+    said = Prediction(
+        ({"id": "r1", "from_name": "label", "to_name": "text", "type": "choices", "value": {}},), 0.5, promoted
+    )
+    here.ledger.record([(row, said)])
+    here.ledger.promote(promoted)
+    return here
+
+
+def test_setup_reports_only_the_promoted_version(make: Make, wait_until: Any) -> None:
+    here = make(queue=True)
+    own = here.predictor.model_version
+    assert here.post("/setup", SETUP).get_json() == {"model_version": own}
+    assert here.ledger is not None
+    here.ledger.enter("stub-before", here.predictor.name, shadow=False)
+    here.ledger.promote("stub-before")
+    wait_until(lambda: here.post("/setup", SETUP).get_json() == {"model_version": "stub-before"})
+    assert here.client.get("/versions").get_json() == {"versions": ["stub-before", own]}
+    here.ledger.promote(own)
+    wait_until(lambda: here.post("/setup", SETUP).get_json() == {"model_version": own})
+
+
+def test_a_hidden_server_answers_what_the_promoted_version_said(make: Make, wait_until: Any) -> None:
+    here = hidden_world(make)
+    wait_until(lambda: here.post("/setup", SETUP).get_json() == {"model_version": "stub-before"})
+    known, unknown = here.predict(question("fine", "never seen"))
+    assert (known["model_version"], unknown) == ("stub-before", [])
+    assert here.ledger is not None
+    place = here.ledger.connection(7)
+    assert place is not None
+    assert here.ledger.states("stub-before", place) == {100: "answered", 101: "planned"}
+    assert here.states() == {}
+    assert here.predict(question("fine")) == [[]]  # it was answered a moment ago
+
+
+def test_a_shadow_answers_no_click(make: Make) -> None:
+    click = question("fine", params={"context": {"result": []}})
+    (shown,) = make().predict(click)
+    assert shown["result"]
+    (hidden,) = make(shadow=True).predict(click)
+    assert hidden["result"] == []
+
+
+def test_imported_tasks_are_predicted_by_the_promoted_version_and_in_shadow(make: Make, wait_until: Any) -> None:
+    here = hidden_world(make)
+    wait_until(lambda: here.post("/setup", SETUP).get_json() == {"model_version": "stub-before"})
+    event = recorded("webhooks/TASKS_CREATED_import_3", "/webhook")
+    assert here.post("/webhook", event).status_code == 200
+    assert here.queue is not None
+    jobs = [job for job in here.queue.jobs() if job.total]
+    assert sorted(job.version for job in jobs) == sorted(["stub-before", here.predictor.model_version])
+    assert {(job.reason, job.total) for job in jobs} == {("import", 2)}
 
 
 class Loading(ModelWrapper):
@@ -682,6 +750,48 @@ def test_a_model_without_fit_says_that_it_cannot_be_trained(make: Make) -> None:
         answer = world.post(path, body)
         assert answer.status_code == 501
         assert "cannot be trained" in answer.status
+
+
+class Trainable(StubWrapper):
+    """Can learn."""
+
+    def fit(self, examples: Any) -> None:
+        """Nothing."""
+
+
+def test_training_is_one_job_for_a_project(make: Make) -> None:
+    world = make(Trainable(), queue=True)
+    said = [
+        world.post("/webhook", recorded("webhooks/START_TRAINING", "/webhook")),
+        world.post("/train", recorded("ml/train_legacy_flag_off", "/train")),
+        world.post("/train", {"project": recorded("webhooks/START_TRAINING", "/webhook")["project"]}),
+    ]
+    assert [answer.status_code for answer in said] == [200, 200, 200]
+    first, other, again = (answer.get_json()["job"] for answer in said)
+    assert first == again != other  # the recordings are of two projects
+    assert world.queue is not None
+    job = world.queue.job(first)
+    assert (job.kind, job.state, job.reason, job.version) == (
+        "train", "queued", "start training", world.predictor.model_version,
+    )  # fmt: skip
+    assert world.post("/job_status", {"job": first}).get_json()["job_status"] == "queued"
+
+
+def test_training_needs_a_project_and_a_queue(make: Make) -> None:
+    answer = make(Trainable(), queue=True).post("/train", {"project": None})
+    assert (answer.status_code, "names no project" in answer.status) == (400, True)
+    answer = make(Trainable()).post("/train", {"project": 7})
+    assert (answer.status_code, "needs a queue" in answer.status) == (501, True)
+
+
+def test_enough_new_annotations_begin_a_training(make: Make) -> None:
+    world = make(Trainable(), queue=True, train_after=3)
+    event = recorded("webhooks/ANNOTATION_CREATED", "/webhook")
+    said = [world.post("/webhook", event).get_json() for _ in range(3)]
+    assert said[:2] == [{"status": "ok"}] * 2
+    assert world.queue is not None
+    assert world.queue.job(said[2]["job"]).reason == "3 annotations"
+    assert world.post("/webhook", event).get_json() == {"status": "ok"}  # counted anew
 
 
 @pytest.mark.parametrize("event", [{}, {"action": 7}, {"action": "TASKS_CREATED", "project": {"id": 7}, "tasks": 3}])

@@ -165,7 +165,7 @@ def test_a_worker_predicts_pushes_and_stops_on_sigterm(bench: Bench) -> None:
     bench.wait_stored(200)
     bench.wait(lambda: bench.queue.jobs()[0].state == "done")
     children = roles(process)
-    assert len(children) == 3
+    assert len(children) == 4  # one each to push, plan, predict and train
     process.terminate()
     assert process.wait(20) == 0
     assert not any(alive(pid) for pid in children)

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from prelabel import labeling, masks
+from prelabel.outputs import Choice, Choices, Rating, Raw, Relation, Text
 from prelabel.regions import to_regions
+from prelabel.regions.reading import to_outputs
 
 if TYPE_CHECKING:
     from prelabel.demo.label_studio import LabelStudioServer
@@ -38,6 +40,13 @@ def _control_types() -> Any:
 
 control_types = _control_types()
 NAMES = sorted(control_types.CASES)
+NOT_READ = frozenset(
+    {
+        "chat", "magicwand", "ocrlabels_pdf", "ranker", "ranker_buckets", "reactcode",
+        "videorectangle", "videovector", "videovectorlabels",
+    }
+)  # fmt: skip
+"""Recorded kinds that a training example has as `Raw` only."""
 
 
 def recorded(name: str) -> dict[str, Any]:
@@ -79,6 +88,20 @@ def test_there_is_a_case_for_every_recorded_config() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_outputs_become_the_recorded_regions(name: str) -> None:
     assert comparable(converted(name)) == comparable(recorded(name)["prediction"]["result"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recorded_regions_read_as_outputs_become_the_same_regions_again(name: str) -> None:
+    recording, case = recorded(name), control_types.CASES[name]
+    drawn = [region for region in recording["prediction"]["result"] if region["type"] != "relation"]
+    said = to_outputs(drawn)
+    conversion = to_regions(said, labeling.parse(recording["label_config"]), case.facts)
+    assert conversion.dropped == []
+    assert comparable(conversion.result) == comparable(drawn)
+    understood = {type(one) for one in said if not isinstance(one, Raw)}
+    kinds = {type(one) for one in case.outputs} - {Relation, Raw}
+    assert understood <= kinds | {Choice, Choices, Text, Rating}
+    assert (understood == set()) == (name in NOT_READ)
 
 
 @pytest.mark.parametrize("name", ["labels_text", "rectanglelabels"])

@@ -87,7 +87,6 @@ def studio() -> Iterator[FakeLabelStudio]:
         yield studio
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_task_has_one_prediction_whatever_dies(studio: FakeLabelStudio, tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)
