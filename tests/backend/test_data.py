@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import pickle
 import socket
 import struct
 import threading
@@ -18,10 +19,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from PIL import Image
+from PIL import Image, ImageOps, ImageSequence
 
 from prelabel.data import DataReader
 from prelabel.data.guard import is_public
+from prelabel.data.reader import ModelInput
 from prelabel.errors import DataBlockedError, DataError, DataUnavailableError, PrelabelError, TaskError
 from prelabel.labeling import ObjectTag, parse
 from prelabel.labelstudio import LabelStudio
@@ -32,6 +34,7 @@ from prelabel.tasks import Facts, Task
 TEXT = ObjectTag("text", "Text", "text")
 IMAGE = ObjectTag("image", "Image", "image")
 AUDIO = ObjectTag("audio", "Audio", "audio")
+RED_BLUE = np.array([[0, 0, 255], [255, 0, 0]])
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -230,6 +233,28 @@ def test_an_image_is_turned_as_its_exif_orientation_says(reader: Making) -> None
     assert reader().facts(task(image=photo), IMAGE) == resolved.facts == Facts(width=20, height=40, pages=((20, 40),))
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_an_image_is_whole_when_its_file_is_closed(reader: Making, form: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = Image.new("RGB", (40, 20), "red")
+    picture.paste("blue", (0, 0, 20, 20))
+    turned = data_uri(encoded(picture, form, exif=exif, quality=95), f"image/{form.lower()}")
+    image = reader().read(task(image=turned), IMAGE, InputKind.IMAGE).value
+    for each in (image, image.copy(), pickle.loads(pickle.dumps(image)), ImageOps.exif_transpose(image)):
+        assert each.size == (20, 40)
+        assert np.abs(np.asarray(each.resize((1, 2), Image.Resampling.NEAREST))[:, 0].astype(int) - RED_BLUE).max() < 8
+
+
+@pytest.mark.parametrize("form", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_of_several_frames_the_first_is_an_image_of_its_own(reader: Making, form: str) -> None:
+    frames = [Image.new("RGB", (4, 3), colour) for colour in ("red", "blue", "lime")]
+    moving = encoded(frames[0], form, save_all=True, append_images=frames[1:], lossless=True)
+    image = reader().read(task(image=data_uri(moving, f"image/{form.lower()}")), IMAGE, InputKind.IMAGE).value
+    assert image.getpixel((0, 0)) == (255, 0, 0)
+    assert [frame.getpixel((0, 0)) for frame in ImageSequence.Iterator(image)] == [(255, 0, 0)]
+
+
 def test_transparent_parts_are_white(reader: Making) -> None:
     glass = data_uri(encoded(Image.new("RGBA", (1, 1), (255, 0, 0, 0))))
     assert reader().read(task(image=glass), IMAGE, InputKind.IMAGE).value.getpixel((0, 0)) == (255, 255, 255)
@@ -426,14 +451,38 @@ def test_many_are_read_in_order_and_one_failure_costs_one(reader: Making, site: 
     ]
 
 
-def test_reading_ahead_is_bounded(reader: Making, site: Site) -> None:
+def test_what_has_come_does_not_wait_for_what_is_slow(reader: Making, site: Site) -> None:
+    let = threading.Event()
+
+    def held(handler: BaseHTTPRequestHandler) -> None:
+        assert let.wait(10)
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(png())))
+        handler.end_headers()
+        handler.wfile.write(png())
+
+    site.routes["/a.png"], site.routes["/held.png"] = (200, {}, png()), held
+    tasks = [Task(i, {"image": f"{site.url}/{'a' if i else 'held'}.png?{i}"}) for i in range(20)]
+    tasks[7] = Task(7, {"image": f"{site.url}/missing.png"})
+    arriving = reader(fetch_threads=2, fetch_timeout_s=20).arriving(tasks, CONFIG, IMAGE, InputKind.IMAGE)
+    come = dict(next(arriving) for _ in range(19))
+    let.set()
+    come.update(arriving)
+    assert list(come)[-1] == 0
+    assert sorted(come) == list(range(20))
+    assert all(found.task is tasks[i] for i, found in come.items() if isinstance(found, ModelInput))
+    assert [i for i, found in come.items() if isinstance(found, PrelabelError)] == [7]
+
+
+@pytest.mark.parametrize("way", ["inputs", "arriving"])
+def test_reading_ahead_is_bounded(reader: Making, site: Site, way: str) -> None:
     site.routes["/a.png"] = (200, {"Cache-Control": "no-store"}, png())
     tasks = [Task(i, {"image": f"{site.url}/a.png?{i}"}) for i in range(100)]
-    ahead = reader(fetch_threads=2).inputs(tasks, CONFIG, IMAGE, InputKind.IMAGE)
+    ahead = getattr(reader(fetch_threads=2), way)(tasks, CONFIG, IMAGE, InputKind.IMAGE)
     next(ahead)
     time.sleep(0.2)
     assert len(site.requests) <= 6
-    ahead.close()  # type: ignore[attr-defined]
+    ahead.close()
 
 
 def test_a_reader_works_after_a_fork(reader: Making, site: Site) -> None:

@@ -29,6 +29,8 @@ MAX_AUDIO_BYTES = 4 * 2**30
 
 _ORIENTATION = 0x0112
 _TURNED = {5, 6, 7, 8}
+_ONE_FRAME = {"JPEG", "PNG", "WEBP"}
+"""Formats whose opened image is the image; of the others it would look for further frames in a closed file."""
 
 
 def text(file: IO[bytes], charset: str = "") -> str:
@@ -56,8 +58,10 @@ def image(file: IO[bytes]) -> Image.Image:
 
     with _image_errors(), Image.open(file) as opened:
         opened.load()
-        upright = ImageOps.exif_transpose(opened)
-        return _rgb(upright)
+        if opened.format not in _ONE_FRAME or getattr(opened, "is_animated", False):
+            return _rgb(ImageOps.exif_transpose(opened))
+        ImageOps.exif_transpose(opened, in_place=True)  # a copy would take as long as decoding
+        return _rgb(opened)
 
 
 def image_facts(file: IO[bytes]) -> Facts:
@@ -97,7 +101,7 @@ def _rgb(source: Image.Image) -> Image.Image:
     from PIL import Image
 
     if source.mode == "RGB":
-        return source.copy()
+        return source
     if source.mode.startswith("I;16"):
         import numpy as np
 

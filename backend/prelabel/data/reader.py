@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, Any, TypeVar
 
 from prelabel.data import decode
@@ -34,7 +35,7 @@ _NATURAL = {
     "Pdf": InputKind.FILE,
 }
 _ADDRESS = re.compile(r"\s*([a-z][a-z0-9+.\-_]{1,15}:|/)", re.IGNORECASE)
-_INLINE_KINDS = {InputKind.VALUE, InputKind.TASK}
+_INLINE_KINDS = {InputKind.VALUE, InputKind.TASK, InputKind.BARE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,11 @@ class DataReader:
             return not _is_address(tag, value)
         return kind is InputKind.TABLE and not isinstance(value, str)
 
+    def all_cheap(self, tasks: Sequence[Task], config: LabelingConfig, tag: ObjectTag, kind: InputKind) -> bool:
+        """Whether all that `inputs` reads for these tasks is `cheap`."""
+        tags = list(config.objects.values()) if kind is InputKind.ITEM else [tag]
+        return all(self.cheap(task, each, kind) for task in tasks for each in tags)
+
     def read(self, task: Task, tag: ObjectTag, kind: InputKind) -> Resolved:
         """What one object tag of one task shows, as ``kind`` (``ITEM``: as the tag's `natural_kind`).
 
@@ -157,9 +163,24 @@ class DataReader:
         def one(task: Task) -> ModelInput:
             return self.input(task, config, tag, kind, context=context)
 
-        tags = list(config.objects.values()) if kind is InputKind.ITEM else [tag]
-        cheap = all(self.cheap(task, each, kind) for task in tasks for each in tags)
-        return self._ahead(one, tasks, cheap)
+        return self._ahead(one, tasks, self.all_cheap(tasks, config, tag, kind))
+
+    def arriving(
+        self,
+        tasks: Sequence[Task],
+        config: LabelingConfig,
+        tag: ObjectTag,
+        kind: InputKind,
+        *,
+        context: Mapping[str, Any] | None = None,
+    ) -> Iterator[tuple[int, ModelInput | PrelabelError]]:
+        """As `inputs`, each with its task's number and as soon as it is there: a slow one holds up none behind it."""
+
+        def one(task: Task) -> ModelInput:
+            return self.input(task, config, tag, kind, context=context)
+
+        cheap = self.all_cheap(tasks, config, tag, kind)
+        return enumerate(self._ahead(one, tasks, cheap)) if cheap or len(tasks) == 1 else self._arriving(one, tasks)
 
     def input(
         self,
@@ -177,6 +198,8 @@ class DataReader:
         """
         if kind is InputKind.TASK:
             return ModelInput(task, task, LazyFacts(self, task, config))
+        if kind is InputKind.BARE:
+            return ModelInput(task, Item(task, config, context=context), LazyFacts(self, task, config))
         if kind is not InputKind.ITEM:
             resolved = self.read(task, tag, kind)
             return ModelInput(task, resolved.value, LazyFacts(self, task, config, {tag.name: resolved.facts}))
@@ -189,6 +212,18 @@ class DataReader:
             values[name], known[name] = resolved.value, resolved.facts
         item = Item(task=task, config=config, value=values[tag.name], values=values, context=context)
         return ModelInput(task, item, LazyFacts(self, task, config, known))
+
+    def path(self, address: str, task: Task) -> Path:
+        """A local copy of what an address points at, with the suffix it had; it stays for ten minutes.
+
+        Raises:
+            DataError: as `prelabel.data.fetch.Fetcher.open`.
+        """
+        self._survive_fork()
+        with self._fetcher.open(address, task, lease=True) as fetched:
+            if fetched.path is None:
+                raise DataError("has no file on disk.")
+            return fetched.path
 
     def facts(self, task: Task, tag: ObjectTag) -> Facts:
         """What is known about what a tag shows; for images and sounds only the file's header is decoded.
@@ -290,26 +325,40 @@ class DataReader:
 
     # --- ahead of need
     def _ahead(self, one: Callable[[Task], Any], tasks: Sequence[Task], cheap: bool) -> Iterator[Any]:
-        def settled(task: Task) -> Any:
-            try:
-                return one(task)
-            except PrelabelError as error:
-                return error
-
         if cheap or len(tasks) == 1:
-            yield from map(settled, tasks)
+            for task in tasks:
+                yield _settled(one, task)
             return
         pool = self._threads()
         waiting: deque[Future[Any]] = deque()
         try:
             for task in tasks:
-                waiting.append(pool.submit(settled, task))
+                waiting.append(pool.submit(_settled, one, task))
                 if len(waiting) >= self._settings.fetch_threads * 2:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
             for future in waiting:
+                future.cancel()
+
+    def _arriving(self, one: Callable[[Task], Any], tasks: Sequence[Task]) -> Iterator[tuple[int, Any]]:
+        pool = self._threads()
+        running: dict[Future[Any], int] = {}
+        done: SimpleQueue[Future[Any]] = SimpleQueue()
+        try:
+            for number, task in enumerate(tasks):
+                future = pool.submit(_settled, one, task)
+                running[future] = number
+                future.add_done_callback(done.put)
+                if len(running) >= self._settings.fetch_threads * 2:
+                    first = done.get()
+                    yield running.pop(first), first.result()
+            while running:
+                first = done.get()
+                yield running.pop(first), first.result()
+        finally:
+            for future in running:
                 future.cancel()
 
     def _threads(self) -> ThreadPoolExecutor:
@@ -347,6 +396,14 @@ class LazyFacts(Mapping[str, Facts]):
 
     def __len__(self) -> int:
         return len(self._config.objects)
+
+
+def _settled(one: Callable[[Task], T], task: Task) -> T | PrelabelError:
+    """What became of one task: an error is its result."""
+    try:
+        return one(task)
+    except PrelabelError as error:
+        return error
 
 
 def _located(error: PrelabelError, task: Task, tag: ObjectTag) -> PrelabelError:
