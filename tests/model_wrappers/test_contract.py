@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import pickle
@@ -174,8 +175,11 @@ def test_it_can_be_unloaded_and_loaded_again(case: Case, loaded: ModelWrapper) -
 
 def test_unloading_lets_go_of_what_was_loaded(case: Case, loaded: ModelWrapper) -> None:
     held = {name: value for name, value in vars(loaded).items() if not isinstance(value, types.ModuleType)}
-    watched = {name: weakref.ref(value) for name, value in held.items() if hasattr(value, "__weakref__")}
-    del held
+    watched = {}
+    for name, value in held.items():
+        with contextlib.suppress(TypeError):  # what takes no weak reference
+            watched[name] = weakref.ref(value)
+    del held, value
     loaded.unload()
     gc.collect()
     let_go = [name for name, reference in watched.items() if reference() is None]
