@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
+import hypothesis
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
+hypothesis.settings.register_profile("prelabel", deadline=None)  # how long an example takes says nothing here
+hypothesis.settings.load_profile("prelabel")
 
 
 def missing(reason: str) -> NoReturn:

@@ -143,6 +143,12 @@ def test_debugging_shows_the_traceback(run: Run) -> None:
     assert not isinstance(result.exception, SystemExit)
 
 
+def test_a_worker_has_one_model(run: Run) -> None:
+    result = run("worker", "--model", "a.py:f", "--server-url", "http://127.0.0.1:9090", "--shadow")
+    assert result.exit_code == 1
+    assert "a.py:f, and http://127.0.0.1:9090" in result.stderr
+
+
 def test_model_options_are_pairs() -> None:
     assert parse_options(["a=1", "b=x=y"]) == {"a": "1", "b": "x=y"}
     assert parse_options([]) is None

@@ -405,6 +405,8 @@ def test_long_work_is_asked_for_until_it_has_ended(http: FlaskClient) -> None:
     ("method", "path", "body", "status", "says"),
     [
         ("POST", "/models", {"name": "x"}, 400, "'label_config' or 'ontology'"),
+        ("GET", "/nothing", None, 404, "openapi.json"),
+        ("PUT", "/runs/v1", {}, 405, "openapi.json"),
         ("POST", "/models", {"name": "", "ontology": {}}, 400, "'name'"),
         ("POST", "/models", {"name": "a\u0000b", "ontology": {}}, 400, "cannot be printed"),
         ("POST", "/models", {"name": "x", "label_config": "<View>"}, 422, "labeling config"),

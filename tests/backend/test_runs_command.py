@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,9 +80,9 @@ def test_an_empty_registry_says_how_to_begin(run: Run) -> None:
 def test_metrics_are_a_table_of_classes_and_confusions(two_runs: Run) -> None:
     said = two_runs("metrics", "poor").stdout
     assert [line.split() for line in said.splitlines() if line.startswith(("all", "Cat", "Dog"))][:3] == [
-        ["all", "0", "3", "4", "0.000", "0.000", "0.000", "0.042"],
-        ["Cat", "0", "1", "3", "0.000", "0.000", "0.000", "0.000"],
-        ["Dog", "0", "2", "1", "0.000", "0.000", "0.000", "0.167"],
+        ["all", "0", "3", "4", "-", "0.000", "0.000", "0.000", "0.042"],
+        ["Cat", "0", "1", "3", "-", "0.000", "0.000", "0.000", "0.000"],
+        ["Dog", "0", "2", "1", "-", "0.000", "0.000", "0.000", "0.167"],
     ]
     good = json.loads(two_runs("metrics", "good", "--json").stdout)
     assert (good["run"]["tp"], good["run"]["fp"], good["run"]["fn"]) == (3, 0, 1)
@@ -121,10 +124,92 @@ def test_a_refused_line_is_explained_and_costs_no_other(two_runs: Run, tmp_path:
     done = two_runs("import", "good", ndjson(tmp_path / "more.ndjson", lines))
     assert done.exit_code == 1
     assert done.stdout == "more.ndjson: FINISHED, 1 of 3 taken, 2 refused\n"
-    assert "line 2" in done.stderr
-    assert "Bird" in done.stderr
-    assert "line 3" in done.stderr
+    assert [line.split(",")[0] for line in done.stderr.splitlines()[::2]] == ["line 2", "line 3"]
+    assert "Bird" in done.stderr.splitlines()[0]
+    assert [line.startswith("  Fix: ") for line in done.stderr.splitlines()] == [False, True, False, True]
     assert "Traceback" not in done.stderr
+
+
+def test_a_data_row_of_another_run_is_told_from_one_that_does_not_exist(two_runs: Run, tmp_path: Path) -> None:
+    assert two_runs("create", "pets", "empty").exit_code == 0
+    refused = two_runs("import", "empty", ndjson(tmp_path / "p.ndjson", [GOOD[0], box("nobody", "n", "Cat", 0)]))
+    first, _, second, _ = refused.stderr.splitlines()
+    assert first == 'line 1, uuid p1: dataRow.globalKey "a" is a data row, but not of this run.'
+    assert second == 'line 2, uuid n: dataRow.globalKey "nobody" is no data row here.'
+
+
+def test_known_data_rows_are_put_into_a_run_under_another_datasets_name(two_runs: Run, tmp_path: Path) -> None:
+    assert two_runs("create", "pets", "third").exit_code == 0
+    rows: list[dict[str, object]] = [{"row_data": f"{key}.png", "global_key": key} for key in "ab"]
+    done = two_runs("import-rows", "others", ndjson(tmp_path / "rows.ndjson", rows), "--run", "third")
+    assert done.stdout == "The dataset others has 2 data rows.\n"
+    assert two_runs("import", "third", ndjson(tmp_path / "p.ndjson", GOOD)).exit_code == 0
+
+
+def test_data_rows_are_put_into_splits_by_key_by_file_and_by_condition(two_runs: Run, tmp_path: Path) -> None:
+    (tmp_path / "keys.txt").write_text("a\n\n", encoding="utf-8")
+    assert "1 data rows are in the split test now" in two_runs("split", "poor", "test", "--keys", "keys.txt").stdout
+    assert two_runs("split", "poor", "validation", "--where", "max_confidence > 0.95").exit_code == 0
+    assert json.loads(two_runs("metrics", "poor", "--split", "validation", "--json").stdout)["run"]["fn"] == 2
+    out = ("export", "poor", "out.ndjson", "--format", "ndjson")
+    assert two_runs(*out, "--split", "test").stdout == "Wrote 2 to out.ndjson.\n"
+    assert two_runs(*out, "--split", "test", "--split", "validation").stdout == "Wrote 3 to out.ndjson.\n"
+    assert two_runs("split", "poor", "test").exit_code == 2
+    assert "'c'" in two_runs("split", "poor", "test", "--key", "c").stderr
+
+
+def test_runs_are_compared_in_slices(two_runs: Run) -> None:
+    two_runs("save-slice", "pets", "missed", "fn > 0")
+    done = two_runs("compare", "good", "poor", "--slice", "missed", "--slice", "fp > 5", "--json")
+    assert {line["slice"]: line["data_rows"] for line in json.loads(done.stdout)} == {"": 2, "missed": 1}
+    assert done.stderr == "No data row of 'fp > 5' counts in both runs.\n"
+    assert "(all)" in two_runs("compare", "good", "poor", "--slice", "missed").stdout
+
+
+def test_a_report_fits_a_narrow_terminal_with_whole_names_and_numbers() -> None:
+    from rich.console import Console
+
+    from prelabel.cli.run_report_tables import _table
+
+    console = Console(width=60, file=io.StringIO())
+    head = ("Class", "Predicted", "Mean IoU over annotations", "IoU of pairs", "Start off")
+    with console.capture() as shown:
+        _table(console, "Ends", head, [("a class with a long name of its own", "1234567", "0.500", "-0.123", "12.345")])
+    assert max(map(len, shown.get().splitlines())) <= 60
+    assert "…" not in shown.get()
+    for whole in ("1234567", "0.500", "-0.123", "12.345", "Predicted", "annotations"):
+        assert whole in shown.get()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("export", "good", "nowhere/out.json", "--format", "coco"),
+        ("report", "good", "--plot", "nowhere/out.png"),
+        ("create-model", "x", "--label-config", "binary"),
+        ("create-model", "x", "--ontology", "binary"),
+        ("import-rows", "x", "binary"),
+    ],
+)
+def test_files_that_cannot_be_read_or_written_are_named_without_a_traceback(
+    two_runs: Run, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "binary").write_bytes(b"\xcb\x00\xff")
+    failed = two_runs(*arguments)
+    assert failed.exit_code in {1, 2}
+    assert "nowhere/out" in failed.stderr or "binary" in failed.stderr
+    assert "unexpected" not in failed.stderr
+
+
+def test_predictions_are_imported_from_a_pipe(two_runs: Run, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    text = "".join(json.dumps(row) + "\n" for row in GOOD)
+    writer = threading.Thread(target=lambda: pipe.write_text(text, encoding="utf-8"))
+    writer.start()
+    done = two_runs("import", "poor", str(pipe))
+    writer.join()
+    assert done.stdout == "pipe: FINISHED, 3 of 3 taken, 0 refused\n"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_outputs_become_regions_of_their_data_rows(client: Client, filled: Model
 
 @pytest.mark.parametrize(
     ("source", "says"),
-    [([], "holds no rows|0 rows"), (7, "int is nothing to import"), ({}, "no outputs"), ("nowhere.ndjson", "No such")],
+    [([], "there are no rows"), (7, "int is nothing to import"), ({}, "no outputs"), ("nowhere.ndjson", "No such")],
 )
 def test_what_cannot_be_imported_is_refused_at_once(filled: ModelRun, source: Any, says: str) -> None:
     with pytest.raises((RequestError, DataError), match=says):

@@ -117,6 +117,15 @@ def test_a_global_key_names_one_data_row(client: Client) -> None:
     assert client.registry.data_row(rows[1].uid) == rows[1]
 
 
+def test_a_data_row_is_in_the_dataset_that_it_was_last_imported_into(client: Client) -> None:
+    client.import_data_rows("a", [{"row_data": "one", "global_key": "k"}, {"row_data": "two", "global_key": "l"}])
+    uid = client.registry.data_row("k").uid
+    moved = client.import_data_rows("b", [{"row_data": "one", "global_key": "k"}])
+    assert [row.uid for row in moved] == [uid]
+    assert len(moved) == 1
+    assert client.registry.count_data_rows("a") == 1
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [

@@ -224,6 +224,23 @@ def test_data_rows_that_came_from_the_project_are_its_tasks(sender: Client, stud
     assert (stored["score"], region["score"]) == (0.75, 0.75)
 
 
+def test_a_data_row_that_the_project_does_not_show_gets_no_task_and_is_named(
+    run: ModelRun, sender: Client, studio: Studio
+) -> None:
+    there = {"row_data": "https://example.com/v.mp4", "global_key": "v", "media_type": "video"}
+    named = {"row_data": {"text": "text w"}, "global_key": "w", "media_type": "video"}
+    sender.import_data_rows("mixed", [there, named])
+    run.upsert_data_rows(global_keys=["v", "w"])
+    run.add_predictions("more", [radio("v", "Positive", 0.9), radio("w", "Positive", 0.9)]).wait_till_done()
+    project = studio.add_project(SENTIMENT)
+    sent = run.send_to_project(project)
+    assert (sent.sent, sent.created_tasks, sent.refused) == (4, 4, 1)
+    assert sent.reasons == ("v: its media type is video, which the labeling config's Text does not show.",)
+    assert studio.texts(project) == ["text a", "text b", "text c", "text w"], "a field that somebody named is believed"
+    known = studio.add_project(SENTIMENT, [{"text": "a transcript", "global_key": "v"}])
+    assert run.send_to_project(known).refused == 0, "a task that is there is used"
+
+
 def test_a_data_row_without_a_key_is_found_again_in_each_project(sender: Client, studio: Studio) -> None:
     sender.import_data_rows("texts", [{"row_data": "text", "id": "c0ffee", "media_type": "text"}])
     run = sender.create_model("sentiment", sender.create_ontology(SENTIMENT)).create_model_run("v1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,20 @@ def test_the_terminal_embeds_enriches_and_chooses(
     assert chosen[0].split() == ["TASK", "DATA", "ROW", "PRIORITY", "ARM"]
     doubted = said("select", "v1", *where, "--strategy", "mislabeling", "--encoder", f"{file}:embed", "--count", "1")
     assert doubted[1].split()[1] == "t04"
+
+
+def test_an_encoder_that_sets_up_logging_leaves_ours_alone(tmp_path: Path) -> None:
+    code = "import logging\nlogging.basicConfig(level=1, force=True)\n" + CODE
+    (tmp_path / "loud.py").write_text(code, encoding="utf-8")
+    root = logging.getLogger()
+    before = root.level, list(root.handlers)
+    Encoder(f"{tmp_path / 'loud.py'}:embed").close()
+    assert (root.level, root.handlers) == before
+
+
+def test_where_nothing_is_unlabeled_no_strategy_lacks_anything(sqlite_client: Client, studio: Any) -> None:
+    run = sea_and_sky(sqlite_client)
+    project = studio.add_project(SENTIMENT)
+    assert run.select(project, "margin").first == ()
+    with pytest.raises(SelectionError, match="No strategy"):
+        run.select(project, "nonsense")

@@ -37,6 +37,11 @@ def test_entropy_puts_a_spread_over_three_before_a_tie_of_two() -> None:
     assert ranking.priority[1] == pytest.approx(np.log(2) / np.log(3))
 
 
+def test_lists_are_as_good_as_arrays() -> None:
+    listed = rank(Candidates(ids=IDS.tolist(), probabilities=SURE_TORN_SPREAD.tolist()), "margin")  # type: ignore[arg-type] # on purpose
+    assert listed.first(3).tolist() == [12, 13, 11]
+
+
 @pytest.mark.parametrize("strategy", ["least_confident", "margin", "entropy"])
 def test_a_tie_of_all_classes_is_1_and_certainty_is_0(strategy: str) -> None:
     assert rank(candidates([[0.25] * 4, [1, 0, 0, 0]]), strategy).priority == pytest.approx([1.0, 0.0])

@@ -154,6 +154,8 @@ def compare_command(
         lines = at.compare(
             client.get_model_run(other), metric=metric, confidence=confidence, iou=iou, split=split, slices=inside
         )
+    for one in set(slices).difference(line.slice for line in lines):
+        click.echo(f"No data row of {one!r} counts in both runs.", err=True)
     if as_json:
         click.echo(json.dumps([line.as_json() for line in lines], indent=1))
         return
@@ -166,7 +168,7 @@ def compare_command(
         (*beside, "CLASS", other, run, "DIFFERENCE", "95 %", "P"),
         [
             (
-                *((line.slice,) if slices else ()),
+                *((line.slice or "(all)",) if slices else ()),
                 line.feature or "all",
                 number(line.first.value),
                 number(line.second.value),

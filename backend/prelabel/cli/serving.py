@@ -136,6 +136,12 @@ def worker_command(*, burst: bool, pairs: tuple[str, ...], **values: Any) -> Non
             "a worker needs a model or a server that has one.",
             hint="Give --server-url http://HOST:9090, or --model my_model.py:predict.",
         )
+    if values.get("model") is not None and settings.server_url is not None:
+        raise SettingsError(
+            f"a worker takes its own model or that of a server, and both are given: {settings.model}, and "
+            f"{settings.server_url}.",
+            hint="Leave out --model, or --server-url (PRELABEL_SERVER_URL).",
+        )
     log.configure(settings, "worker")
     lifeline.hold(settings.drain_s + 5)
     from prelabel import worker

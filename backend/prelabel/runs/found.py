@@ -33,10 +33,11 @@ class Found:
             return RowError(
                 "DataRowNotInRun",
                 f"dataRow.{field} {value!r} is a data row, but not of this run.",
-                "Put it in with `run.upsert_data_rows`.",
+                "Put it in with `run.upsert_data_rows`, or `prelabel runs import-rows DATASET FILE --run RUN`.",
             )
         return RowError(
             "DataRowNotFound",
             f"dataRow.{field} {value!r} is no data row.",
-            "Make it with `client.import_data_rows`, then `run.upsert_data_rows`.",
+            "Make it with `client.import_data_rows`, then `run.upsert_data_rows`; or `prelabel runs import-rows "
+            "DATASET FILE --run RUN`.",
         )

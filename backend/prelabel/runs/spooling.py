@@ -87,7 +87,8 @@ def spool_rows(spool: Spool, source: object) -> str:
     """
     name = _spool_rows(spool, source)
     if not spool.total:
-        raise RequestError(f"{name} holds no rows.", hint="Give one JSON object a line.")
+        said = f"{name} holds no rows." if isinstance(source, str | os.PathLike) else "there are no rows to import."
+        raise RequestError(said, hint="Give one JSON object a line.")
     return name
 
 

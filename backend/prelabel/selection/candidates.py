@@ -54,6 +54,7 @@ class Candidates:
     labels: Ints | None = None
 
     def __post_init__(self) -> None:
+        self._take_lists()
         if np.ndim(self.ids) != 1 or len(np.unique(self.ids)) != len(self.ids):
             raise SelectionError("ids must be one list of different ids.", hint="Give each task once.")
         for name, rows, dimensions in (
@@ -88,6 +89,14 @@ class Candidates:
                 f"labeled_embeddings has the shape {np.shape(centres)}, embeddings {self.embeddings.shape}.",
                 hint="Both must come from the same encoder.",
             )
+
+    def _take_lists(self) -> None:
+        for name in ("ids", "probabilities", "scores", "embeddings", "labeled_embeddings", "labels"):
+            given = getattr(self, name)
+            if given is not None:
+                object.__setattr__(self, name, np.asarray(given))
+        for name in ("others", "votes"):
+            object.__setattr__(self, name, tuple(map(np.asarray, getattr(self, name))))
 
     def __len__(self) -> int:
         return len(self.ids)
