@@ -265,3 +265,45 @@ def test_every_command_asks_a_server_that_is_named(
     assert not (tmp_path / "nothing").exists()
     for wrong in (("--server", "ftp://x"), ("--server", server.url, "--data-dir", "x")):
         assert two_runs("metrics", "good", *wrong).exit_code == 2
+
+
+def test_a_runs_status_and_config_are_set_and_shown(two_runs: Run) -> None:
+    changed = two_runs("set", "good", "--status", "FAILED", "--error", "no memory", "--metadata", "epoch=3")
+    assert changed.exit_code == 0, changed.output
+    assert two_runs("set", "good", "--config", "lr=0.1", "--config", "optimizer=adam").exit_code == 0
+    shown = json.loads(two_runs("show", "good", "--json").stdout)
+    assert (shown["status"], shown["config"], shown["metadata"]) == (
+        "FAILED", {"lr": 0.1, "optimizer": "adam"}, {"epoch": 3},
+    )  # fmt: skip
+    assert two_runs("set", "good", "--reset-config").exit_code == 0
+    assert json.loads(two_runs("show", "good", "--json").stdout)["config"] == {}
+    text = two_runs("show", "good").stdout
+    assert "stage       candidate" in text
+    assert "  epoch         3" in text
+
+
+def test_what_cannot_be_set_is_said(two_runs: Run) -> None:
+    for arguments, said in (
+        ((), "Give --status"),
+        (("--config", "lr"), "is no KEY=VALUE"),
+        (("--metadata", "a=1"), "go with --status"),
+    ):
+        refused = two_runs("set", "good", *arguments)
+        assert refused.exit_code == 2
+        assert said in refused.output
+
+
+def test_promoting_from_the_terminal(two_runs: Run) -> None:
+    refused = two_runs("promote", "poor", "--if", "f1 > good.f1")
+    assert refused.exit_code == 1
+    assert "poor is not promoted." in refused.output
+    promoted = two_runs("promote", "good", "--if", "f1 > poor.f1")
+    assert (promoted.exit_code, promoted.stdout.splitlines()[-1]) == (0, "good is promoted: it is what people see.")
+    assert two_runs("promote", "poor").exit_code == 0
+    assert two_runs("rollback", "pets").stdout == "good is promoted: it is what people see.\n"
+    assert two_runs("shadow", "good").exit_code == 2
+    assert two_runs("demote", "good").stdout == "good is a candidate.\n"
+    assert two_runs("shadow", "good").stdout == "good is in shadow.\n"
+    assert {one["run"]: one["stage"] for one in json.loads(two_runs("list", "--json").stdout)} == {
+        "good": "shadow", "poor": "candidate",
+    }  # fmt: skip

@@ -10,6 +10,7 @@ import click
 from prelabel.cli import options
 from prelabel.cli.jobs import as_json
 from prelabel.cli.run_options import client_of, registry, run_argument, split_option, thresholds
+from prelabel.runs.held import STATUSES
 
 stores = options.settings_options(*options.STORES)
 
@@ -40,6 +41,57 @@ def show_command(*, run: str, as_json: bool, **values: Any) -> None:
         click.echo(f"{name:<12}{'' if inner else value or '-'}")
         for key, one in inner.items():
             click.echo(f"  {key:<14}{one if isinstance(one, str | int | float) else json.dumps(one)}")
+
+
+@click.command("set", cls=options.SettingsCommand)
+@run_argument
+@click.option("--status", type=click.Choice(STATUSES), help="Labelbox's status of a model run.")
+@click.option("--error", help="The message beside a status FAILED.")
+@click.option("--metadata", multiple=True, metavar="KEY=VALUE", help="Training metadata; may be repeated.")
+@click.option("--config", multiple=True, metavar="KEY=VALUE", help="Part of the config; may be repeated.")
+@click.option("--reset-config", is_flag=True, help="Empty the config first.")
+@registry
+def set_command(
+    *,
+    run: str,
+    status: Any,
+    error: str | None,
+    metadata: tuple[str, ...],
+    config: tuple[str, ...],
+    reset_config: bool,
+    **values: Any,
+) -> None:
+    """Set a run's status, training metadata and config; values are JSON, or else text.
+
+    What is not given stays as it is: metadata and config are merged into what is there.
+    """
+    if status is None and (error or metadata):
+        raise click.UsageError("--error and --metadata go with --status.")
+    if status is None and not config and not reset_config:
+        raise click.UsageError("Give --status, --config or --reset-config.")
+    with client_of(values) as client:
+        found = client.get_model_run(run)
+        if status is not None:
+            found.update_status(status, _pairs(metadata), error)
+        if reset_config:
+            found.reset_config()
+        if config:
+            found.update_config(_pairs(config))
+    click.echo(f"Changed the run {run}.")
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, Any]:
+    """``lr=0.1`` to ``{"lr": 0.1}``."""
+    found: dict[str, Any] = {}
+    for pair in given:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise click.UsageError(f"{pair!r} is no KEY=VALUE.")
+        try:
+            found[key] = json.loads(text)
+        except ValueError:
+            found[key] = text
+    return found
 
 
 @click.command("promote", cls=options.SettingsCommand)
@@ -109,4 +161,4 @@ def _say_shown(run: str, jobs: tuple[str, ...]) -> None:
         click.echo(f"Its predictions are brought to {len(jobs)} connected project(s): {', '.join(jobs)}", err=True)
 
 
-STAGES = (show_command, promote_command, rollback_command, demote_command, shadow_command)
+STAGES = (show_command, set_command, promote_command, rollback_command, demote_command, shadow_command)
