@@ -73,6 +73,7 @@ EXTRAS = {
     "test": [
         "pytest>=8,<10",
         "pytest-timeout>=2.3,<3",
+        "pytest-xdist>=3.6,<4",
         "psutil>=5.9,<8",
         "hypothesis>=6.100,<7",
         "playwright>=1.45,<2",

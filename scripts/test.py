@@ -21,6 +21,8 @@ from pathlib import Path
 import set_up
 from set_up import CACHE, ROOT, SetUpError, say
 
+PROCESSES = min(os.cpu_count() or 1, 4)
+"""Processes that share the tests without Label Studio; those with it share one server, and one process."""
 NO_TESTS = 5
 """pytest's exit code when it found none to run."""
 
@@ -76,9 +78,14 @@ def lint(python: Path) -> bool:
     )
 
 
-def pytest(python: Path, name: str, marked: str, arguments: list[str]) -> bool:
-    """One pytest run over the tests with these marks; none at all is a failure, unless ``arguments`` choose some."""
+def pytest(python: Path, name: str, marked: str, arguments: list[str], *, processes: int = 1) -> bool:
+    """One pytest run over the tests with these marks; none at all is a failure, unless ``arguments`` choose some.
+
+    With several ``processes`` each file's tests stay together in one.
+    """
     command = [str(python), "-m", "pytest", "-q", "--durations=8", f"--junitxml={CACHE / f'junit-{name}.xml'}"]
+    if processes > 1:
+        command += ["--numprocesses", str(processes), "--dist", "loadfile"]
     code = subprocess.run([*command, "-m", marked, *arguments], cwd=ROOT, check=False).returncode
     return code == 0 or (code == NO_TESTS and bool(arguments))
 
@@ -101,7 +108,7 @@ def main(arguments: list[str]) -> int:
         report.step("lint", lambda: lint(python))
         packages.join()
         quick = "not labelstudio and not browser and not slow"
-        report.step("tests", lambda: pytest(python, "unit", quick, arguments))
+        report.step("tests", lambda: pytest(python, "unit", quick, arguments, processes=PROCESSES))
         if everything:
             slow = "slow and not labelstudio and not browser"
             report.step("tests with large frameworks", lambda: pytest(python, "slow", slow, arguments))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from prelabel.errors import PrelabelError, QueueError
 from prelabel.jobs import JobContext, finish, push_failed_lately
-from prelabel.predictor import answers_clicks_only
 from prelabel.queue import TASKS_JOB, beginning_of, queue_of
 from prelabel.redis_queue import push_call, queue_names, same, slices_of
 from prelabel.runs.rows import ACTIVE_JOBS, config_hash
@@ -88,7 +87,7 @@ def discover(context: JobContext, version: str) -> None:
     A hidden version, whose predictions Label Studio never has, gets the tasks that the ledger has no word of.
     """
     context.ledger.settle_stages(version)
-    if not context.settings.auto_predict or answers_clicks_only(context.predictor):
+    if not context.settings.auto_predict:
         return
     for connection in context.ledger.connections(context.ledger.model_of(version)):
         if not connection.connected or not connection.label_config or _gave_up(context, connection, version):

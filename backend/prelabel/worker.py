@@ -32,6 +32,7 @@ from rq.worker_pool import WorkerData, WorkerPool
 from prelabel import embedded_redis, jobs, sweep
 from prelabel.errors import LabelStudioAuthError, ModelLoadError, NotFoundError, PrelabelError, SettingsError
 from prelabel.namesakes import FIX, namesakes
+from prelabel.predictor import answers_clicks_only
 from prelabel.queue import JobQueue
 from prelabel.redis_queue import (
     PLAN_QUEUE,
@@ -259,12 +260,15 @@ def _tend(context: jobs.JobContext) -> None:
 
 
 def _cron(context: jobs.JobContext, versions: Sequence[str]) -> None:
-    """Queue the sweep at once and then every ``sweep_interval_s``, by RQ's cron."""
+    """Queue the sweep at once and then every ``sweep_interval_s``, by RQ's cron; not where clicks are waited for.
+
+    It is done by a process that has no model, so whether there is something to say is decided here.
+    """
     from prelabel.cron import SweepScheduler  # noqa: PLC0415 (croniter and all)
 
     scheduler: SweepScheduler | None = None
     while not context.stopping.wait(WAIT_S):
-        if not versions:
+        if not versions or answers_clicks_only(context.predictor):
             continue
         try:
             if scheduler is None or scheduler.version != versions[0]:
@@ -293,7 +297,8 @@ def run_burst(context: jobs.JobContext) -> None:
     _enter(context, version)
     names = queue_names(version)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    context.queue.redis.enqueue_once(sweep_call(version))
+    if not answers_clicks_only(context.predictor):
+        context.queue.redis.enqueue_once(sweep_call(version))
     try:
         with recorded(context.ledger, context.predictor, context.settings):
             while True:

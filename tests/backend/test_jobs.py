@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from prelabel import embedded_redis, jobs, sweep
+from prelabel import embedded_redis, jobs, sweep, worker
 from prelabel import queue as queue_module
 from prelabel.errors import (
     DataUnavailableError,
@@ -511,11 +511,12 @@ def test_without_auto_predict_a_sweep_finds_nothing_new(setup: Setup) -> None:
     assert setup.queue.jobs() == []
 
 
-def test_a_sweep_leaves_tasks_to_clicks_where_the_model_answers_nothing_else(setup: Setup) -> None:
+@pytest.mark.parametrize("clicks_only", [True, False])
+def test_a_worker_leaves_tasks_to_clicks_where_the_model_answers_nothing_else(setup: Setup, clicks_only: bool) -> None:
     setup.import_tasks("one")
-    setup.predictor.clicks_only = True
-    jobs.sweep_job(VERSION)
-    assert setup.queue.jobs() == []
+    setup.predictor.clicks_only = clicks_only
+    worker.run_burst(setup.context)
+    assert (setup.queue.jobs() == []) is clicks_only
 
 
 def test_a_project_that_is_gone_does_not_keep_the_others_waiting(setup: Setup) -> None:

@@ -170,6 +170,7 @@ def test_a_worker_predicts_pushes_and_stops_on_sigterm(bench: Bench) -> None:
     assert process.wait(20) == 0
     assert not any(alive(pid) for pid in children)
     assert [len(versions) for versions in bench.stored().values()] == [1] * 200
+    assert bench.log.count(" loaded in ") == 1  # the processes that push, plan and train have no copy of the model
 
 
 def test_a_worker_that_is_stopped_gives_back_what_it_has_not_done(bench: Bench) -> None:
@@ -325,7 +326,7 @@ def restarted_server(bench: Bench, model: str) -> Iterator[str]:
 
 def test_no_process_outlives_a_killed_worker(bench: Bench) -> None:
     process = bench.start()
-    bench.wait(lambda: len(roles(process)) == 3)
+    bench.wait(lambda: len(roles(process)) == 4)
     bench.wait(lambda: "predicting as" in bench.log)
     children = roles(process)
     process.kill()
