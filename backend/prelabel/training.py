@@ -167,12 +167,18 @@ def _saved(wrapper: ModelWrapper, place: Path) -> None:
 
 
 def _predict_again(context: JobContext, connection: Connection, version: str) -> None:
-    """Give up what the version before has not done yet, and queue what the new one is to say."""
+    """Give up what the version before has not done yet, and queue what the new one is to say.
+
+    A version that people do not see is not served; a worker in shadow finds the tasks by itself.
+    """
     ledger, queue, policy = context.ledger, context.queue, context.settings.train_predict
-    if not ledger.standing_of(version).hidden:
-        for row in ledger.jobs(states=ACTIVE_JOBS, limit=10_000):
-            if row.connection == connection.id and row.kind != TRAIN_JOB and row.version != version:
-                queue.cancel(row.id)
+    standing = ledger.standing_of(version)
+    if standing.hidden:
+        logger.info("%s", standing.sentence)
+        return
+    for row in ledger.jobs(states=ACTIVE_JOBS, limit=10_000):
+        if row.connection == connection.id and row.kind != TRAIN_JOB and row.version != version:
+            queue.cancel(row.id)
     if policy == "nothing":
         return
     options = PredictOptions(unlabeled=policy == "unlabeled")

@@ -11,7 +11,7 @@ import pytest
 
 from prelabel import artifacts
 from prelabel.data import DataReader
-from prelabel.errors import ModelLoadError, RequestError
+from prelabel.errors import ModelLoadError, RequestError, SettingsError
 from prelabel.examples import Example
 from prelabel.labeling import parse
 from prelabel.loader import load_wrapper, model_version
@@ -155,6 +155,8 @@ def test_a_name_that_fit_gives_twice_is_refused(settings: Settings, ledger: Ledg
     other = artifacts.Artifact(kept.version, "elsewhere", "0" * 64, "predict", 1, 0.0, "")
     with pytest.raises(RequestError, match="trained into other files"):
         ledger.add_trained(other, "mood", {})
+    with pytest.raises(SettingsError, match="one of the model 'mood' already"):
+        ledger.add_trained(kept, "another", {})
 
 
 # -- the registry

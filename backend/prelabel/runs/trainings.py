@@ -63,8 +63,10 @@ class Trainings(JobTable, Stages):
         """Write a trained version down as a run of its model.
 
         Raises:
-            RequestError: a run of that name is something else.
+            RequestError: a run of that name has other files.
+            SettingsError: it is another model's.
         """
+        self.remember_run(artifact.version, model)
         with self.database.write() as db:
             run = self.run_id(db, artifact.version, model)
             row = db.execute(select(model_runs).where(model_runs.c.id == run)).one()
