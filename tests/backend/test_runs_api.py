@@ -391,13 +391,13 @@ def test_long_work_is_asked_for_until_it_has_ended(http: FlaskClient) -> None:
     begun = http.post(f"{API}/runs/v1/send", json={"project": 1})
     assert (begun.status_code, begun.get_json()["kind"], begun.get_json()["run"]) == (202, "send", "v1")
     for _ in range(1000):
-        work = http.get(f"{API}/work/{begun.get_json()['id']}").get_json()
+        work = http.get(f"{API}/works/{begun.get_json()['id']}").get_json()
         if work["state"] != "RUNNING":
             break
         time.sleep(0.02)
     assert (work["state"], work["result"], work["error"]["kind"]) == ("FAILED", None, "SettingsError")
     assert "LABEL_STUDIO_URL" in work["error"]["hint"]
-    assert http.get(f"{API}/work?limit=1").get_json()["work"] == [work]
+    assert http.get(f"{API}/works?limit=1").get_json()["work"] == [work]
 
 
 # --- refusals
@@ -475,7 +475,7 @@ def test_long_work_is_asked_for_until_it_has_ended(http: FlaskClient) -> None:
         ("DELETE", "/models/cats/slices", None, 400, "'name' is missing"),
         ("DELETE", "/models/cats/slices?name=low_f1", None, 400, "ready-made"),
         ("POST", "/models/cats/slices", {"name": "x", "condition": "fp >"}, 400, "cannot be read"),
-        ("GET", "/work/nobody", None, 404, "no work"),
+        ("GET", "/works/nobody", None, 404, "no work"),
         ("GET", "/runs?after=99999999999999999999", None, 400, "'after'"),
         ("GET", "/runs/v1?x=1", None, 400, "means nothing here"),
         ("GET", "/models/nobody", None, 404, "'nobody'"),

@@ -191,7 +191,7 @@ class RemoteClient(Client):
             if self.stopping.wait(every):
                 raise CancelledError("the client was closed.", hint="The server goes on with what it was given.")
             every = min(every * 1.5, LOOK_EVERY_S)
-            said = self.connection.get(path("work", said["id"]))
+            said = self.connection.get(path("works", said["id"]))
             progress(said["done"], said["total"])
         if said["state"] == "FAILED":
             raise error_from_json(said["error"])

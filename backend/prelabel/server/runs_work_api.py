@@ -4,8 +4,8 @@
 POST /api/v1/runs/{run}/send                     202, the work; the run's predictions become a project's
 POST /api/v1/runs/{run}/labels-of-project        202; the import is in the result
 POST /api/v1/datasets/{dataset}/tasks-of-project 202; a project's tasks as data rows
-GET  /api/v1/work                                works since the server's start
-GET  /api/v1/work/{id}                           how far one is, and its result
+GET  /api/v1/works                               works since the server's start
+GET  /api/v1/works/{id}                          how far one is, and its result
 ```
 """
 
@@ -93,7 +93,7 @@ def _from_projects(api: Blueprint, runs: Runs) -> None:
 
 
 def _states(api: Blueprint, runs: Runs) -> None:
-    @api.get("/work")
+    @api.get("/works")
     @operation(
         Operation("List works since the server's start.", query=work_forms.WorkPage, answer=work_forms.WorksAnswer)
     )
@@ -101,7 +101,7 @@ def _states(api: Blueprint, runs: Runs) -> None:
         page = read_query(work_forms.WorkPage)
         return said(work_forms.WorksAnswer(work=[_answer(one) for one in runs.works.all()[: page.limit]]))
 
-    @api.get("/work/<work>")
+    @api.get("/works/<work>")
     @operation(Operation("Show how far a work is.", answer=work_forms.WorkAnswer, errors=(404,)))
     def one(work: str) -> Said:
         return said(_answer(runs.works.one(work)))
