@@ -168,24 +168,24 @@ def _predict(context: jobs.JobContext) -> None:
     remote = context.settings.server_url is not None
     kind = ForkingWorker if remote else InProcessWorker
     versions: list[str] = []
-    began: list[str] = []
+    swept: list[str] = []
     whole = contextlib.ExitStack()
 
     def make() -> ForkingWorker | InProcessWorker:
         version = context.predictor.model_version
         if version not in versions:
             _enter(context, version)
-            versions[:] = [version]
-            if not remote and not began:  # else the server writes down where its model came from
-                began.append(version)
+            if not remote and not versions:  # else the server, or the training, writes down where it came from
                 whole.enter_context(recorded(context.ledger, context.predictor, context.settings))
                 whole.enter_context(_following(context))
+            versions[:] = [version]
+            swept[:] = [] if answers_clicks_only(context.predictor) else [version]
             logger.info("predicting as %s", version)
             for other in namesakes(context.ledger, context.queue.redis.client, context.predictor.name, version):
                 logger.warning("a worker predicts as %s, too, a version of the same name. %s", other, FIX)
         return kind(context, predicting_queues(version), _redis(context))
 
-    threading.Thread(target=_cron, args=(context, versions), name="cron", daemon=True).start()
+    threading.Thread(target=_cron, args=(context, swept), name="cron", daemon=True).start()
     with whole:
         _work(context, make, max_idle_time=IDLE_S)
 
@@ -260,15 +260,16 @@ def _tend(context: jobs.JobContext) -> None:
 
 
 def _cron(context: jobs.JobContext, versions: Sequence[str]) -> None:
-    """Queue the sweep at once and then every ``sweep_interval_s``, by RQ's cron; not where clicks are waited for.
+    """Queue the sweep at once and then every ``sweep_interval_s``, by RQ's cron.
 
-    It is done by a process that has no model, so whether there is something to say is decided here.
+    A process that has no model does it, so whether the model has something to say is decided by whoever fills
+    ``versions``: it is empty where clicks are waited for.
     """
     from prelabel.cron import SweepScheduler  # noqa: PLC0415 (croniter and all)
 
     scheduler: SweepScheduler | None = None
     while not context.stopping.wait(WAIT_S):
-        if not versions or answers_clicks_only(context.predictor):
+        if not versions:
             continue
         try:
             if scheduler is None or scheduler.version != versions[0]:

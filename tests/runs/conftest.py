@@ -26,6 +26,13 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
 
 
 @pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    made = Ledger.open(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def client(settings: Settings) -> Iterator[Client]:
     with Client(settings) as made:
         yield made

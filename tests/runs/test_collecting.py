@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from prelabel.client import Client
 from prelabel.client_run import ModelRun
 from prelabel.predictions import Prediction
 from prelabel.runs import Connection, Ledger, config_hash
-from prelabel.settings import Settings
 from prelabel.tasks import Task
 
 CONFIG = (
@@ -31,13 +29,6 @@ def box(region: str, x: float = 10, label: str = "cat", score: float | None = 0.
 
 def said(*regions: dict[str, Any]) -> Prediction:
     return Prediction(regions, 0.5, VERSION)
-
-
-@pytest.fixture
-def ledger(settings: Settings) -> Iterator[Ledger]:
-    made = Ledger.open(settings)
-    yield made
-    made.close()
 
 
 @pytest.fixture

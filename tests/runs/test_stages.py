@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from prelabel.client import Client
@@ -11,7 +9,6 @@ from prelabel.errors import NotFoundError, RequestError
 from prelabel.outputs import Choice
 from prelabel.predictions import Prediction
 from prelabel.runs import Connection, Ledger, config_hash
-from prelabel.settings import Settings
 from prelabel.tasks import Task
 
 URL = "http://studio:8080"
@@ -20,13 +17,6 @@ MOODS = (
     '<Choice value="good"/><Choice value="bad"/></Choices></View>'
 )
 OLD, NEW, NEWER = "cats-00000001", "cats-00000002", "cats-00000003"
-
-
-@pytest.fixture
-def ledger(settings: Settings) -> Iterator[Ledger]:
-    made = Ledger.open(settings)
-    yield made
-    made.close()
 
 
 @pytest.fixture

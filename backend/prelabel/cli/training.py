@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prelabel.cli import options
+from prelabel.cli.predicting import ENDED, LINE_S, POLL_S
 from prelabel.cli.stores import connection_of, current_model, opened
 
 if TYPE_CHECKING:
     from prelabel.queue import JobQueue, JobView
-
-POLL_S = 0.5
-LINE_S = 10.0
-ENDED = ("done", "failed", "cancelled")
 
 
 @click.command("train", cls=options.SettingsCommand)

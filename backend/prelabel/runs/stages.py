@@ -115,13 +115,7 @@ class Stages(Store):
             model = _model_of(version)
             if (before := _seen_before(db, model, version)) is not None:
                 db.execute(update(model_runs).where(model_runs.c.id == before).values(promoted_at=now - 1e-3))
-            shown = db.execute(
-                update(model_runs)
-                .where(model_runs.c.name == version)
-                .values(stage="promoted", promoted_at=now, updated_at=now)
-            )
-            if not shown.rowcount:
-                raise NotFoundError(f"there is no model run {version!r}.", hint="`prelabel runs` lists them.")
+            _change(db, version, stage="promoted", promoted_at=now, updated_at=now)
             db.execute(
                 update(model_runs)
                 .where(model_runs.c.model_id == model, model_runs.c.stage == "promoted", model_runs.c.name != version)
@@ -170,13 +164,7 @@ class Stages(Store):
         """
         now = self.now()
         with self.database.write() as db:
-            demoted = db.execute(
-                update(model_runs)
-                .where(model_runs.c.name == version)
-                .values(stage="candidate", promoted_at=None, updated_at=now)
-            )
-            if not demoted.rowcount:
-                raise NotFoundError(f"there is no model run {version!r}.", hint="`prelabel runs` lists them.")
+            _change(db, version, stage="candidate", promoted_at=None, updated_at=now)
             settle(db, _model_of(version), now)
 
     def model_connections(self, version: str) -> list[Connection]:
@@ -189,6 +177,16 @@ class Stages(Store):
 
 def _model_of(version: str) -> Any:
     return select(model_runs.c.model_id).where(model_runs.c.name == version).scalar_subquery()
+
+
+def _change(db: Db, version: str, **values: Any) -> None:
+    """Change a run.
+
+    Raises:
+        NotFoundError: there is none of that name.
+    """
+    if not db.execute(update(model_runs).where(model_runs.c.name == version).values(**values)).rowcount:
+        raise NotFoundError(f"there is no model run {version!r}.", hint="`prelabel runs` lists them.")
 
 
 def _seen_before(db: Db, model: Any, version: str) -> int | None:

@@ -20,7 +20,7 @@ from flask import Blueprint, current_app, request
 
 from prelabel.errors import NotFoundError, RequestError
 from prelabel.queue import PredictOptions
-from prelabel.server.protocol import not_trainable
+from prelabel.server.protocol import training_queue
 from prelabel.server.requests import json_object
 
 if TYPE_CHECKING:
@@ -55,11 +55,9 @@ def jobs_blueprint(queue: JobQueue, ledger: Ledger | None) -> Blueprint:
 
     @blueprint.post("/projects/<int:project>/train")
     def train(project: int) -> tuple[dict[str, Any], int]:
-        predictor = current_app.extensions["prelabel"]["predictor"]
-        if not getattr(predictor, "trainable", False):
-            raise not_trainable(predictor)
+        takes = training_queue(current_app.extensions["prelabel"]["predictor"], queue)
         connection, version = connected(project)
-        return queue.job(queue.submit_training(connection, version=version, reason="api")).as_json(), 202
+        return queue.job(takes.submit_training(connection, version=version, reason="api")).as_json(), 202
 
     @blueprint.get("/jobs")
     def jobs() -> dict[str, Any]:

@@ -162,14 +162,19 @@ def _add_probes(protocol: Blueprint, predictor: Predictor, metrics: Metrics) -> 
         return Response(metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def not_trainable(predictor: Predictor) -> NotTrainableError:
-    """Why a request for training is refused."""
-    name = predictor.name
-    if getattr(predictor, "trainable", False):
-        return NotTrainableError("training needs a queue, and this server has none.", hint="Use `prelabel up`.")
-    return NotTrainableError(
-        f"{name} cannot be trained: it has no fit method.", hint="Give its wrapper `fit` and `save`."
-    )
+def training_queue(predictor: Predictor, queue: JobQueue | None) -> JobQueue:
+    """The queue that takes trainings of the model.
+
+    Raises:
+        NotTrainableError: the model has no ``fit``, or there is no queue.
+    """
+    if not getattr(predictor, "trainable", False):
+        raise NotTrainableError(
+            f"{predictor.name} cannot be trained: it has no fit method.", hint="Give its wrapper `fit` and `save`."
+        )
+    if queue is None:
+        raise NotTrainableError("training needs a queue, and this server has none.", hint="Use `prelabel up`.")
+    return queue
 
 
 def _learnt(learn: Callable[..., Any], action: str, body: dict[str, Any]) -> None:
@@ -249,26 +254,25 @@ class _Webhooks:
             NotTrainableError: the model has no ``fit``, or there is no queue.
             RequestError: the project is not named, or was never connected.
         """
-        learn = getattr(getattr(self._predictor, "wrapper", None), "learn", None)
-        if learn is not None and isinstance(project, dict):
-            return self._learn(learn, "START_TRAINING", {"action": "START_TRAINING", "project": project})
-        if self._queue is None or not getattr(self._predictor, "trainable", False):
-            raise not_trainable(self._predictor)
+        if isinstance(project, dict):
+            learning = self._learn("START_TRAINING", {"action": "START_TRAINING", "project": project})
+            if learning is not None:
+                return learning
+        queue = training_queue(self._predictor, self._queue)
         if not isinstance(project, dict) or project_id(project.get("id")) is None:
             raise RequestError("the request names no project.", hint='Send {"project": {"id": 1}}.')
         connection = self._remember(project)
         if connection is None or not connection.instance:
             raise RequestError("this project was never connected here.", hint="Connect the model to it first.")
-        job = self._queue.submit_training(connection, version=self._predictor.model_version, reason=reason)
+        job = queue.submit_training(connection, version=self._predictor.model_version, reason=reason)
         return {"status": "ok", "job": job}
 
     def _annotated(self, action: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Count an annotation; enough of them begin a training."""
-        project = body.get("project")
-        learn = getattr(getattr(self._predictor, "wrapper", None), "learn", None)
-        if learn is not None:
-            return self._learn(learn, action, body)
-        after = self._settings.train_after
+        learning = self._learn(action, body)
+        if learning is not None:
+            return learning
+        project, after = body.get("project"), self._settings.train_after
         if action == "ANNOTATIONS_DELETED" or not after or self._queue is None or self._ledger is None:
             return {"status": "ok"}
         if not isinstance(project, dict) or not getattr(self._predictor, "trainable", False):
@@ -283,8 +287,14 @@ class _Webhooks:
         job = self._queue.submit_training(connection, version=version, reason=f"{after} annotations")
         return {"status": "ok", "job": job}
 
-    def _learn(self, learn: Callable[..., Any], action: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A model of `label_studio_ml` learns from the event itself, one after the other, after the answer."""
+    def _learn(self, action: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
+        """A model of `label_studio_ml` learns from the event itself, one after the other, after the answer.
+
+        None: the model is another one.
+        """
+        learn = getattr(getattr(self._predictor, "wrapper", None), "learn", None)
+        if learn is None:
+            return None
         self._learning.submit(_learnt, learn, action, dict(body))
         return {"status": "ok", "detail": "the model learns from it"}
 
