@@ -10,7 +10,7 @@ from prelabel.client_fields import RunFields
 from prelabel.labeling import LabelingConfig, parse
 from prelabel.push.new_tasks import ProjectTasks
 from prelabel.runs.datarows import NAMED, batched
-from prelabel.runs.held import DataRow, Split
+from prelabel.runs.held import DataRow, Split, project_name
 from prelabel.runs.items import Said
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Embedding(RunFields):
         if project_id is not None:
             with closing(self._client.label_studio(project_id)) as label_studio:
                 instance = self._client.instance_of(project_id, label_studio).rstrip("/")
-            self._client.import_data_rows(f"project {project_id} of {instance}", project_id=project_id)
+            self._client.import_data_rows(project_name(project_id, instance), project_id=project_id)
         opened: dict[int, LabelStudio] = {}
         seen: list[int] = []
 

@@ -18,7 +18,7 @@ from prelabel.client_slices import Slicing
 from prelabel.client_stages import Staging
 from prelabel.errors import RequestError
 from prelabel.runs.exports import ExportFormat, export_run
-from prelabel.runs.held import Form, ImportKind, ItemPage, Role, RunDataRow, RunRow, Split
+from prelabel.runs.held import Form, ImportKind, ItemPage, Role, RunDataRow, RunRow, Split, project_name
 from prelabel.runs.items import Order
 from prelabel.runs.labels import label_lines
 from prelabel.runs.said_outputs import output_lines
@@ -148,7 +148,7 @@ class ModelRun(Analysis, Reports, Slicing, Sending, Enriching, Pushing, Staging)
             labeled = registry.labeled_tasks(self.id, instance, project)
             for line in label_lines(label_studio, project, instance, labeled):
                 spool.line(line)
-            called = f"project {project} of {label_studio.url}"
+            called = project_name(project, label_studio.url)
         return self._begin(name, "annotations", "labelstudio", called, spool)
 
     def _begin(self, name: str, kind: ImportKind, form: Form, source: str, spool: Spool) -> Import:

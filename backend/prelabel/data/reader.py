@@ -173,13 +173,18 @@ class DataReader:
         kind: InputKind,
         *,
         context: Mapping[str, Any] | None = None,
+        cheap: bool | None = None,
     ) -> Iterator[tuple[int, ModelInput | PrelabelError]]:
-        """As `inputs`, each with its task's number and as soon as it is there: a slow one holds up none behind it."""
+        """As `inputs`, each with its task's number and as soon as it is there: a slow one holds up none behind it.
+
+        ``cheap`` is what `all_cheap` says of them, for who has asked; None: it is asked.
+        """
 
         def one(task: Task) -> ModelInput:
             return self.input(task, config, tag, kind, context=context)
 
-        cheap = self.all_cheap(tasks, config, tag, kind)
+        if cheap is None:
+            cheap = self.all_cheap(tasks, config, tag, kind)
         return enumerate(self._ahead(one, tasks, cheap)) if cheap or len(tasks) == 1 else self._arriving(one, tasks)
 
     def input(

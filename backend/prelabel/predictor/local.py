@@ -328,11 +328,12 @@ class _Feed:
         self._ticket = ticket
         self._room: threading.Semaphore | None = None
         self._left = set(range(len(tasks)))
+        self._cheap: bool | None = None
 
     def start(self, window: int) -> None:
         """Put every task's item: at once where the data is in the tasks, else from a thread that reads ahead."""
-        cheap = self._reader.all_cheap(self._tasks, self._config, self._primary, self._kind)
-        if cheap and len(self._tasks) <= window:
+        self._cheap = self._reader.all_cheap(self._tasks, self._config, self._primary, self._kind)
+        if self._cheap and len(self._tasks) <= window:
             self._put_all()
             return
         self._room = threading.Semaphore(window)
@@ -353,7 +354,9 @@ class _Feed:
                 self._ticket.skip(index, failure)
 
     def _put_all(self) -> None:
-        read = self._reader.arriving(self._tasks, self._config, self._primary, self._kind, context=self._context)
+        read = self._reader.arriving(
+            self._tasks, self._config, self._primary, self._kind, context=self._context, cheap=self._cheap
+        )
         for index, found in read:
             if self._room is not None and not self._wait_for_room(self._room):
                 return

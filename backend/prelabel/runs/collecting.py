@@ -10,7 +10,7 @@ from sqlalchemy import and_, bindparam, or_, select, tuple_, update
 from sqlalchemy.engine import Connection as Db
 
 from prelabel.runs.datarows import NewDataRow
-from prelabel.runs.held import Place
+from prelabel.runs.held import Place, project_name
 from prelabel.runs.imports import Imports
 from prelabel.runs.items import NewItem
 from prelabel.runs.regions import items_of_regions
@@ -100,7 +100,7 @@ class Collecting(Imports):
             if (row.instance, row.project, row.task) not in known:
                 missing.setdefault((row.instance, row.project), []).append(row.task)
         for (instance, project), tasks in missing.items():
-            dataset = self.dataset_id(db, f"project {project} of {instance}")
+            dataset = self.dataset_id(db, project_name(project, instance))
             self.put_data_rows(db, dataset, [NewDataRow({}, place=Place(instance, project, task)) for task in tasks])
         return self._known(db, rows) if missing else known
 

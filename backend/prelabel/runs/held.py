@@ -68,6 +68,11 @@ class Place:
     task: int
 
 
+def project_name(project: int, instance: str) -> str:
+    """What a project is called as the dataset of its tasks, and as the source of its labels."""
+    return f"project {project} of {instance}"
+
+
 @dataclass(frozen=True, slots=True)
 class DataRow:
     """One thing to be labeled.

@@ -13,7 +13,7 @@ from sqlalchemy import delete, exists, select, update
 from sqlalchemy.engine import Row
 
 from prelabel.errors import NotFoundError, PrelabelError, RequestError
-from prelabel.runs.held import Form, ImportKind, ImportRow, ImportState, Role, RowError, RowStatus
+from prelabel.runs.held import Form, ImportKind, ImportRow, ImportState, Role, RowError, RowStatus, project_name
 from prelabel.runs.items import Items, NewItem, NewMetric
 from prelabel.runs.rows import dump
 from prelabel.runs.spooling import sweep
@@ -208,7 +208,7 @@ class Imports(Items):
         foreign = (
             exists()
             .where(row.run_id == run, row.role == "annotation", row.data_row_id == data_rows.c.id)
-            .where(~exists().where(imports.c.id == row.import_id, imports.c.source.like(f"project {project} of %")))
+            .where(~exists().where(imports.c.id == row.import_id, imports.c.source.like(project_name(project, "%"))))
         )
         after = -1
         while True:

@@ -10,7 +10,7 @@ from typing import Any
 from prelabel.errors import RequestError
 from prelabel.runs.datarows import BATCH, LONGEST_KEY, NewDataRow
 from prelabel.runs.found import Found
-from prelabel.runs.held import ImportRow, Place, Role, RowError, RowStatus
+from prelabel.runs.held import ImportRow, Place, Role, RowError, RowStatus, project_name
 from prelabel.runs.imports import Outcome
 from prelabel.runs.labels import global_key
 from prelabel.runs.regions import items_of_regions
@@ -125,7 +125,7 @@ class LineReader:
             ]
             for start in range(0, len(new), BATCH):
                 with registry.database.write() as db:
-                    dataset = registry.dataset_id(db, f"project {project} of {instance}")
+                    dataset = registry.dataset_id(db, project_name(project, instance))
                     registry.put_data_rows(db, dataset, new[start : start + BATCH])
                     found = registry.at_places(db, instance, project, [one["place"][2] for one in ours])
                     registry.put_into_run(db, row.run_id, found.values())
