@@ -106,7 +106,7 @@ class Live:
             entries = self._interactive(question, context)
         elif context is not None:
             logger.warning("interactive: 'context' must be an object, got %s", type(context).__name__)
-            entries = [str(_encoded(Prediction((), 0.0, self._predictor.model_version)))]
+            entries = [str(_encoded(self._nothing()))]
         elif answers_clicks_only(self._predictor) and not self._shown.now.hidden:  # there is nothing to store yet
             entries = [EMPTY] * len(question.tasks)
             self._metrics.tasks("not_clicked", len(entries))
@@ -159,13 +159,17 @@ class Live:
         return len(question.tasks) > self._settings.live_tasks
 
     # -- interactive
+    def _nothing(self) -> Prediction:
+        """What a click gets that the model does not answer: the screen expects a prediction."""
+        return Prediction((), 0.0, self._predictor.model_version)
+
     def _interactive(self, question: _Question, context: Mapping[str, Any]) -> list[str]:
         """A click in the labeling screen: nothing is stored, neither there nor here."""
         if self._shown.now.stage == "shadow":
-            outcomes = [Outcome(Prediction((), 0.0, self._predictor.model_version)) for _ in question.real]
+            outcomes = [Outcome(self._nothing()) for _ in question.real]
         else:
             outcomes = self._predict(question, question.real, Priority.INTERACTIVE, context)
-        nothing = Prediction((), 0.0, self._predictor.model_version)
+        nothing = self._nothing()
         entries = []
         for task, outcome in zip(question.real, outcomes, strict=True):
             entry = _encoded(outcome.prediction) if outcome.prediction is not None else outcome.error
