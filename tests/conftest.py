@@ -20,6 +20,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -34,7 +35,7 @@ from prelabel.demo import label_studio as real_label_studio
 from prelabel.demo.label_studio import LabelStudioServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parent.parent
 hypothesis.settings.register_profile("prelabel", deadline=None)  # how long an example takes says nothing here
@@ -489,3 +490,23 @@ def chromium() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def sign_in(chromium: Browser, label_studio: LabelStudioServer) -> Callable[..., AbstractContextManager[Page]]:
+    """Makes pages in which the user has signed in: ``with sign_in(height=1000) as page:``."""
+
+    @contextmanager
+    def page_of(*, height: int = 900, timeout_ms: int = 30_000) -> Iterator[Page]:
+        context = chromium.new_context(viewport={"width": 1400, "height": height})
+        page = context.new_page()
+        page.set_default_timeout(timeout_ms)
+        page.goto(f"{label_studio.url}/user/login/")
+        page.fill("input[name=email]", label_studio.email)
+        page.fill("input[name=password]", label_studio.password)
+        page.click("button[type=submit]")
+        page.wait_for_url(lambda url: "login" not in url)
+        yield page
+        context.close()
+
+    return page_of

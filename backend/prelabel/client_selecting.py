@@ -12,16 +12,13 @@ from prelabel.errors import RequestError
 from prelabel.labelstudio.api import SELECTION
 from prelabel.runs.datarows import NAMED, batched
 from prelabel.runs.held import Split
-from prelabel.runs.selections import Pick, SelectionRow
+from prelabel.runs.selections import LABELED, Pick, SelectionRow
 
 if TYPE_CHECKING:
     from prelabel.client_run import ModelRun
     from prelabel.encoding import Encoder
     from prelabel.runs.candidates import Choosing
     from prelabel.selection import ArmReport, Ranking
-
-LABELED = "mislabeling"
-"""The strategy that chooses among labeled tasks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
-    from prelabel.demo.label_studio import LabelStudioServer
 
 pytestmark = [pytest.mark.labelstudio, pytest.mark.browser]
 
@@ -23,18 +22,10 @@ BOXES_ONLY = (
 
 
 @pytest.fixture(scope="module")
-def signed_in(chromium: Browser, label_studio: LabelStudioServer) -> Iterator[Page]:
+def signed_in(sign_in: Any) -> Iterator[Page]:
     """A page of a browser in which the user has signed in."""
-    context = chromium.new_context(viewport={"width": 1400, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    page.goto(f"{label_studio.url}/user/login/")
-    page.fill("input[name=email]", label_studio.email)
-    page.fill("input[name=password]", label_studio.password)
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "login" not in url)
-    yield page
-    context.close()
+    with sign_in() as page:
+        yield page
 
 
 def fill_in_connect_model(page: Page, project: Any, url: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 from prelabel import masks
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
     from prelabel.demo.label_studio import LabelStudioServer
 
@@ -176,17 +176,9 @@ class Editor:
 
 
 @pytest.fixture(scope="module")
-def editor(chromium: Browser, label_studio: LabelStudioServer, coins: np.ndarray) -> Iterator[Editor]:
-    context = chromium.new_context(viewport={"width": 1400, "height": 1000})
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    page.goto(f"{label_studio.url}/user/login/")
-    page.fill("input[name=email]", label_studio.email)
-    page.fill("input[name=password]", label_studio.password)
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "login" not in url)
-    yield Editor(page, label_studio, (coins.shape[1], coins.shape[0]))
-    context.close()
+def editor(sign_in: Any, label_studio: LabelStudioServer, coins: np.ndarray) -> Iterator[Editor]:
+    with sign_in(height=1000, timeout_ms=20_000) as page:
+        yield Editor(page, label_studio, (coins.shape[1], coins.shape[0]))
 
 
 @pytest.fixture

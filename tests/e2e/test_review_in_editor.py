@@ -27,7 +27,7 @@ from prelabel.labelbox.ontology import Ontology
 from prelabel.settings import load_settings
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
     from prelabel.demo.label_studio import LabelStudioServer
 
@@ -104,17 +104,9 @@ class Editor:
 
 
 @pytest.fixture(scope="module")
-def editor(chromium: Browser, label_studio: LabelStudioServer) -> Iterator[Editor]:
-    context = chromium.new_context(viewport={"width": 1400, "height": 1000})
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    page.goto(f"{label_studio.url}/user/login/")
-    page.fill("input[name=email]", label_studio.email)
-    page.fill("input[name=password]", label_studio.password)
-    page.click("button[type=submit]")
-    page.wait_for_url(lambda url: "login" not in url)
-    yield Editor(page, label_studio)
-    context.close()
+def editor(sign_in: Any, label_studio: LabelStudioServer) -> Iterator[Editor]:
+    with sign_in(height=1000) as page:
+        yield Editor(page, label_studio)
 
 
 @pytest.fixture(scope="module")

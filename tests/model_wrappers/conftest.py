@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prelabel import loader
 from prelabel.data import decode
+from prelabel.model import ModelWrapper
 from prelabel.tasks import Task
 
 from .cases import FEELINGS, TEXTS, Bench
 from .packaged import ECG_TRAIN, located
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[[str, Mapping[str, str]], Any]]:
+    """Loads wrappers by name and options, and unloads them after the test."""
+    made: list[ModelWrapper] = []
+
+    def make(name: str, options: Mapping[str, str]) -> ModelWrapper:
+        wrapper = loader.load_wrapper(name, options)
+        made.append(wrapper)
+        loader.load(wrapper)
+        return wrapper
+
+    yield make
+    for wrapper in made:
+        wrapper.unload()
 
 
 @pytest.fixture(scope="session")

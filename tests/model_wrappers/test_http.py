@@ -84,18 +84,8 @@ def service() -> Iterator[Service]:
 
 
 @pytest.fixture
-def model(service: Service) -> Iterator[Callable[..., ModelWrapper]]:
-    made: list[ModelWrapper] = []
-
-    def make(path: str = "/score/", **options: str) -> ModelWrapper:
-        wrapper = loader.load_wrapper("http", {"url": service.url + path, **options})
-        made.append(wrapper)
-        loader.load(wrapper)
-        return wrapper
-
-    yield make
-    for wrapper in made:
-        wrapper.unload()
+def model(service: Service, opened: Callable[..., ModelWrapper]) -> Callable[..., ModelWrapper]:
+    return lambda path="/score/", **options: opened("http", {"url": service.url + path, **options})
 
 
 def item(text: str, **data: Any) -> Item:

@@ -121,19 +121,12 @@ def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
 
 
 @pytest.fixture
-def model(fleet: Fleet) -> Iterator[Callable[..., ModelWrapper]]:
-    made: list[ModelWrapper] = []
-
+def model(fleet: Fleet, opened: Callable[..., ModelWrapper]) -> Callable[..., ModelWrapper]:
     def make(**options: str) -> ModelWrapper:
         given = {"url": fleet.url, "model": "net", "wait_s": "0", **options}  # type: ignore[attr-defined]  # as above
-        wrapper = loader.load_wrapper("inference_protocol", given)
-        made.append(wrapper)
-        loader.load(wrapper)
-        return wrapper
+        return opened("inference_protocol", given)
 
-    yield make
-    for wrapper in made:
-        wrapper.unload()
+    return make
 
 
 @pytest.fixture(scope="session")

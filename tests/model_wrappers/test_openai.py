@@ -53,19 +53,13 @@ def server() -> Iterator[FakeOpenAI]:
 
 
 @pytest.fixture
-def model(server: FakeOpenAI) -> Iterator[Callable[..., OpenAIModel]]:
-    made: list[OpenAIModel] = []
-
+def model(server: FakeOpenAI, opened: Callable[..., Any]) -> Callable[..., OpenAIModel]:
     def make(**options: str) -> OpenAIModel:
-        wrapper = loader.load_wrapper("openai", {"model": "tiny", "url": server.url, "concurrency": "2", **options})
+        wrapper = opened("openai", {"model": "tiny", "url": server.url, "concurrency": "2", **options})
         assert isinstance(wrapper, OpenAIModel)
-        made.append(wrapper)
-        loader.load(wrapper)
         return wrapper
 
-    yield make
-    for wrapper in made:
-        wrapper.unload()
+    return make
 
 
 def item(config: str, value: Any = TEXT, /, **values: Any) -> Item:

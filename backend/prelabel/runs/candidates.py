@@ -13,13 +13,13 @@ from prelabel.runs.answers import Answers, Floats, Ints
 from prelabel.runs.held import Split
 from prelabel.runs.items import Said
 from prelabel.runs.opinions import Opinions, aligned, opinions, voted
+from prelabel.runs.selections import LABELED
 from prelabel.selection import STRATEGIES, Candidates, Ranking, SelectionError, mix, out_of_sample_probabilities, rank
 from prelabel.selection.strategies import DEFAULT_SHARES
 
 if TYPE_CHECKING:
     from prelabel.runs.registry import Registry
 
-LABELED = "mislabeling"
 PROBABILITIES = frozenset({"margin", "entropy", "divergence"})
 VOTES = frozenset({"disagreement"})
 EMBEDDINGS = frozenset({"diversity"})

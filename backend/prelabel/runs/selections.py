@@ -11,6 +11,9 @@ from prelabel.runs.datarows import BATCH, batched
 from prelabel.runs.embeddings import Embeddings
 from prelabel.runs.tables import picks, selections
 
+LABELED = "mislabeling"
+"""The strategy that chooses among labeled data rows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pick:
