@@ -25,6 +25,8 @@ Words = NDArray[np.uint32]
 WORD_BITS = 8
 RUN_BITS = (3, 4, 8, 16)
 """Bits of a run's length in each of the four sizes, as Label Studio's SDK writes them."""
+_SLACK = 1e-3
+"""How far below 0 a probability may be: float noise in half precision, and after scaling."""
 HEADER_BITS = 32 + 5 + 4 * 4
 CHANNELS = 4
 BLOCK_BITS = 1 << 17
@@ -39,7 +41,8 @@ def binary(array: ArrayLike, threshold: float = 0.5) -> Bools:
     axis of length 1 before or behind the two is taken away.
 
     Raises:
-        ValueError: not two-dimensional, no pixels, or not numeric.
+        ValueError: not two-dimensional, no pixels, or not numeric; or below 0 with a threshold above it, as the logits
+            of a network are that nobody made probabilities.
     """
     values = np.asarray(array)
     if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
@@ -53,6 +56,10 @@ def binary(array: ArrayLike, threshold: float = 0.5) -> Bools:
         inside = values != 0
     elif values.dtype.kind == "f":
         inside = values >= threshold
+        if threshold > 0 and values.min() < -_SLACK:
+            raise ValueError(
+                "it holds numbers below 0, which are no probabilities: apply a sigmoid, or give Mask(..., threshold=0)"
+            )
     else:
         raise ValueError(f"a mask holds bool, integers or probabilities, got {values.dtype}")
     return inside

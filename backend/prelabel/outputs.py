@@ -294,10 +294,13 @@ class Segment(Output):
 
 @dataclass(frozen=True, slots=True)
 class SeriesSegment(Output):
-    """``start`` to ``end`` of a time series, in the values of its time column; ``end`` None: an instant."""
+    """``start`` to ``end`` of a time series, in the values of its time column; ``end`` None: an instant.
 
-    start: float | str
-    end: float | str | None = None
+    Dates are written in the ``timeFormat`` of the ``TimeSeries`` tag, where it has one.
+    """
+
+    start: float | str | date
+    end: float | str | date | None = None
     label: str | None = None
 
 

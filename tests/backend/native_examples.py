@@ -254,7 +254,10 @@ MADE: Mapping[str, tuple[Make, ...]] = {
         lambda kind: pd.DataFrame({"Car": [0.75], "Person": [0.25]}),
         lambda kind: pd.Series({"Car": 0.75, "Person": 0.25}),
     ),
-    "bool `Series` with the time as its index": (lambda kind: pd.Series(FLAGS, index=TIMES),),
+    "`Series` of bool or integers with the time as its index": (
+        lambda kind: pd.Series(FLAGS, index=TIMES),
+        lambda kind: pd.Series(FLAGS, index=TIMES).astype(int),
+    ),
     "`Detections`; names from `data['class_name']`": (detections,),
     "`KeyPoints`": (
         lambda kind: sv.KeyPoints(
@@ -307,7 +310,11 @@ MADE: Mapping[str, tuple[Make, ...]] = {
         }.get(kind, {})),
     ),
     "results or annotations of one image": (coco,),
-    "`image_to_data` as dict or `DataFrame`": (lambda kind: tesseract(), lambda kind: tesseract_frame()),
+    "`image_to_data` as text, dict or `DataFrame`": (
+        lambda kind: RECORDED.read_text(encoding="utf-8"),
+        lambda kind: tesseract(),
+        lambda kind: tesseract_frame(),
+    ),
     "list of corners, text, score (alone or with the times); `RapidOCROutput`": (
         lambda kind: LINES,
         lambda kind: (LINES, [5.046, 0.0133, 0.1898]),

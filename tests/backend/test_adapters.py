@@ -326,8 +326,11 @@ def test_many_rows_with_what_was_read_stay_boxes_with_text() -> None:
     assert found == [o.Box(10, 20, 30, 40, text="hello", score=0.5)] * 20
 
 
-def test_an_array_of_corners_is_boxes_without_labels() -> None:
-    assert list(one(np.array([[10, 20, 40, 60]]), IMAGES)) == [o.Box(10, 20, 30, 40)]
+def test_an_array_of_corners_is_boxes_where_labels_leave_no_choice() -> None:
+    corners = np.array([[10, 20, 40, 60]])
+    assert list(one(corners, config(IMAGE, "<Rectangle name='r' toName='image'/>"))) == [o.Box(10, 20, 30, 40)]
+    with pytest.raises(OutputError, match="boxes without labels, and RectangleLabels 'boxes' has 2 labels"):
+        to_outputs(corners, IMAGES)
 
 
 def test_further_keys_of_a_box_are_kept() -> None:
@@ -344,7 +347,9 @@ def test_further_keys_of_a_box_are_kept() -> None:
         ([{"box": [1, 2, 3], "label": "Car"}], "no one obvious meaning"),
         ([{"points": [1, 2], "label": "Car"}], "points that are not pairs of numbers"),
         ([1, 2, 3], "holds numbers without labels"),
-        ([(1, 2, 3, 4, 5)], "holds numbers without labels"),
+        ([(1, 2, 3, 4, 5)], "the model's list [(1, 2, 3, 4, 5)] holds rows of numbers, of which one may be a score"),
+        ([np.arange(6), np.arange(6)], "state the form as"),
+        ((np.ones((1, 4)), np.ones(1)), "It comes from the tuple (ndarray of shape [1, 4] and dtype float64, nd"),
     ],
 )
 def test_malformed_boxes_are_refused_with_the_reason(raw: object, message: str) -> None:
@@ -367,7 +372,7 @@ def test_a_plane_is_a_mask_where_there_is_one_label() -> None:
     assert mask.label == "Car"
     assert mask.array is plane
     assert one(plane, config(IMAGE, "<Brush name='b' toName='image'/>")).label is None
-    with pytest.raises(OutputError, match=r'a mask without a label, and BrushLabels .brush. has 2 labels.*"Car": mask'):
+    with pytest.raises(OutputError, match=r'a mask without a label, and BrushLabels .brush. has 2 labels.*"Car", 0.9'):
         to_outputs(plane, MASKS)
 
 
@@ -388,7 +393,7 @@ def test_masks_come_with_their_labels(form: str) -> None:
 
 def test_four_columns_are_boxes_or_a_mask_or_refused() -> None:
     four = np.ones((3, 4))
-    assert len(list(one(four, IMAGES))) == 3
+    assert len(list(one(four, config(IMAGE, labels("RectangleLabels", "r", "image", "Car"))))) == 3
     assert isinstance(one(four.astype(bool), config(IMAGE, "<Rectangle name='r' toName='image'/>")), o.Mask)
     with pytest.raises(OutputError, match="may be boxes or a mask"):
         to_outputs(four, config(IMAGE, BOXES, BRUSH))
@@ -457,12 +462,12 @@ def test_two_predictions_for_one_item_are_refused() -> None:
         (3.5, CHOICES, ["float 3.5", 'Return "Positive", {"Positive": 0.9, "Negative": 0.1} or ("Positive", 0.9)']),
         ({"Positive": 9.1}, CHOICES, ["{'Positive': 9.1}", "apply softmax or sigmoid first"]),
         ({"Positive": float("nan")}, CHOICES, ["a score that is no number"]),
-        ([0.1, 0.9], CHOICES, ["[0.1, ...]", "holds numbers without labels"]),
+        ([0.1, 0.9], CHOICES, ["[0.1, 0.9]", "holds numbers without labels"]),
         ("PER", SPANS, ["str 'PER'", '[(0, 5, "PER")]', '[{"start": 0, "end": 5, "label": "PER", "score": 0.9}]']),
         (object, SPANS, ["the model's type"]),
         ({"a": "b"}, SPANS, ["dict {'a': 'b'}"]),
-        (np.zeros((2, 2, 2)), MASKS, ["array of shape (2, 2, 2)", "has 3 dimensions"]),
-        (np.zeros((2, 3)), SPANS, ["array of shape (2, 3) and dtype float64"]),
+        (np.zeros((2, 2, 2)), MASKS, ["ndarray of shape [2, 2, 2]", "has 3 dimensions"]),
+        (np.zeros((2, 3)), SPANS, ["the model's ndarray of shape [2, 3] and dtype float64 has"]),
         (4, config(TEXT, SENTIMENT, NER, STARS, NUMBER), ["Return 4, 7.5 or "]),
         ({"result": ["no region"]}, SPANS, ["is no Label Studio region"]),
         ("x" * 500, SPANS, ["..."]),

@@ -521,6 +521,14 @@ def test_labels_for_choices_that_are_still_empty_are_refused() -> None:
     assert 'has them (c has none): add <Choice value="Positive"/> to c' in report.refusal
 
 
+def test_answers_that_are_asked_about_regions_only_are_refused_from_a_model_that_makes_no_regions() -> None:
+    words = '<TextArea name="words" toName="audio" perRegion="true"/>'
+    audio = config('<Audio name="audio" value="$audio"/>', words, '<Labels name="l" toName="audio"/>')
+    assert "The model says text spans and written text, but" in fit(audio, outputs=[o.Text, o.Span]).refusal
+    assert fit(audio, outputs=[o.Segment, o.Text]).ok
+    assert fit(audio, outputs=None).ok
+
+
 def test_classes_for_a_config_without_labels_are_refused() -> None:
     report = fit(config(TEXT, '<Rating name="stars" toName="text"/>'), outputs=[o.Choice], labels=["Positive"])
     assert "add <Choices" in report.refusal

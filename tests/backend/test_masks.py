@@ -273,3 +273,26 @@ def test_parts_and_holes_below_the_tolerance_are_left_out_but_never_the_only_par
     dot[4, 4] = True
     assert len(outlines.rings(dot, tolerance=5)) == 1
     assert outlines.rings(np.zeros((3, 3), dtype=np.bool_)) == []
+
+
+# --- polygons to masks
+def test_a_square_is_filled_to_its_own_pixels_and_no_more() -> None:
+    inside = outlines.filled([[(2, 3), (12, 3), (12, 13), (2, 13)]], width=40, height=30)
+    assert masks.to_box(inside) == (2, 3, 12, 13)
+    assert int(inside.sum()) == 100
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(3, 12))
+def test_a_ring_holds_the_pixels_whose_centres_it_encloses(seed: int, corners: int) -> None:
+    ring = np.random.default_rng(seed).random((corners, 2)) * 60 - 10  # it may cross itself, and leave the picture
+    assert np.array_equal(outlines.filled([ring], width=40, height=30), drawn([ring], (30, 40), by_parity=True))
+
+
+@given(any_mask())
+def test_fine_outlines_are_filled_to_the_mask_again(mask: Bools) -> None:
+    height, width = mask.shape
+    found = outlines.rings(mask, tolerance=0.1)
+    again = np.zeros_like(mask)
+    for ring in found:
+        again |= outlines.filled([ring], width=width, height=height)
+    assert np.array_equal(again, mask)

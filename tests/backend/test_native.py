@@ -246,7 +246,7 @@ def test_keypoints_are_named_by_the_result_or_are_those_of_a_person() -> None:
 
 
 def test_words_that_tesseract_read_have_their_text_score_and_place() -> None:
-    for make in MADE["`image_to_data` as dict or `DataFrame`"]:
+    for make in MADE["`image_to_data` as text, dict or `DataFrame`"]:
         found = to_outputs(make(o.Box), READ[o.Box])
         assert [(box.text, box.x, box.width) for box in found] == [  # type: ignore[attr-defined]
             ("Hello", 24, 81), ("World", 115, 95), ("Total", 21, 82), ("42.50", 112, 89),
@@ -333,7 +333,7 @@ def test_an_empty_result_of_every_detector_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("raw", "kind", "message"),
     [
-        (np.zeros((2, 3, 4, 5)), o.Boxes, r"ndarray array of shape \(2, 3, 4, 5\)"),
+        (np.zeros((2, 3, 4, 5)), o.Boxes, r"the model's ndarray of shape \[2, 3, 4, 5\] and dtype float64 has"),
         ({"xyxy": np.zeros((2, 7))}, o.Boxes, "7 columns instead of 4 to 6"),
         ({"probabilities": np.array([0.5, 0.5]), "names": ["Car"]}, o.Choice, "2 probabilities and 1 names"),
         ({"boxes": CORNERS, "labels": ["Car"] * 2, "scores": [5, 7]}, o.Boxes, "not within 0 to 1"),
@@ -354,5 +354,232 @@ def test_the_forms_offered_are_the_three_nearest() -> None:
         to_outputs(object(), config(IMAGE, control("RectangleLabels", "image", *THINGS)))
     assert refused.value.hint == (
         'Return [(x1, y1, x2, y2, "Car", 0.9)], [{"box": [x1, y1, x2, y2], "label": "Car"}] or '
-        '{"xyxy": array, "names": ["Car", "Person"]}.'
+        '{"xyxy": array, "labels": ["Car", "Person"]}.'
     )
+
+
+# --- what is told of what fits nothing
+def test_the_sample_shows_the_parts_of_a_value_and_no_secrets() -> None:
+    raw = {"frame": np.zeros((2, 3)), "api_key": "sk-123", "url": "x" * 80, "more": 1}
+    with pytest.raises(OutputError) as refused:
+        to_outputs(raw, CONFIGS[o.Boxes])
+    assert "{'frame': ndarray of shape [2, 3] and dtype float64, 'api_key': ***, ...}" in refused.value.message
+    rows = pd.DataFrame({"left": [1], "text": ["private words"]})
+    with pytest.raises(OutputError) as refused:
+        to_outputs(rows, CONFIGS[o.Boxes])
+    assert refused.value.message.endswith("It comes from the DataFrame of 1 rows with left, text.")
+
+
+@pytest.mark.parametrize("kind", [o.Boxes, o.Mask, o.Keypoint, o.Polygon, o.Span, o.Segment, o.Choice, o.Taxonomy])
+def test_three_forms_that_would_work_are_offered_and_work(kind: type[o.Output]) -> None:
+    parsed = CONFIGS[kind]
+    with pytest.raises(OutputError) as refused:
+        to_outputs(object(), parsed)
+    names = {"mask": PLANES[0].astype(bool), "x1": 1, "y1": 2, "x2": 9, "y2": 8, "x": 3, "y": 4, **vars(o)}
+    text = (
+        refused.value.hint.removeprefix("Return ")
+        .removesuffix(".")
+        .replace("[(x, y), ...]", "[(1, 2), (3, 4), (5, 2)]")
+    )
+    forms = text.replace(" or ", ", ")
+    arrays = {o.Boxes: CORNERS, o.Keypoint: np.ones((2, 2)), o.Choice: np.array([0.5, 0.5])}
+    names["array"] = arrays.get(kind, np.stack([PLANES[0], PLANES[1]]))
+    if kind is o.Segment:
+        forms = forms.replace("array", "[0, 1]")
+    if "label_map" in forms:
+        forms = forms.replace('"label_map": array', '"label_map": array[0].astype(int)')
+    tried = eval(f"[{forms}]", {}, names)
+    assert len(tried) == 3
+    for form in tried:
+        assert to_outputs(form, parsed), form
+
+
+def test_a_result_of_which_nothing_has_a_place_is_refused_but_outputs_of_a_model_are_only_dropped() -> None:
+    rows = [{"label": "Car", "score": 0.9, "box": [1, 2, 3, 4]}] * 2
+    with pytest.raises(OutputError, match=r"list .* holds boxes, which no control of the labeling config takes"):
+        to_outputs(rows, CONFIGS[o.Choice])
+    assert to_outputs([o.Box(1, 2, 3, 4, "Car")], CONFIGS[o.Choice]) == [o.Box(1, 2, 3, 4, "Car")]
+
+
+@pytest.mark.parametrize("raw", [{"xyxy": CORNERS}, sv.Detections(xyxy=CORNERS), {"boxes": CORNERS, "scores": [1, 1]}])
+def test_things_without_labels_are_refused_where_there_are_several_to_choose_from(raw: object) -> None:
+    with pytest.raises(OutputError, match=r"holds boxes without labels, and RectangleLabels .* has 2 labels"):
+        to_outputs(raw, CONFIGS[o.Boxes])
+    assert len(list(to_outputs(raw, ONE_LABEL)[0])) == 2  # type: ignore[call-overload]  # Boxes
+
+
+# --- numbers that are no classes, frameworks' own precisions and capitals
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"xyxy": np.array([[1, 2, 3, 4, 0, 0.9]]), "names": THINGS}, "has the label 0.9, which is neither a name nor"),
+        ({"xyxy": np.array([[1, 2, 3, 4, 0.5, np.nan]]), "names": THINGS}, "has the label nan"),
+        ({"boxes": CORNERS, "labels": [np.nan, 1.0], "names": THINGS}, "has the label nan"),
+        ({"boxes": CORNERS, "labels": ["Car"] * 2, "format": "yxyx"}, "format 'yxyx', which is none of xyxy, xywh"),
+        ({"boxes": CORNERS, "labels": ["Car"], "scores": [0.5, 0.5]}, r"\(2 boxes, 1 labels, 2 scores\)"),
+    ],
+)
+def test_malformed_columns_are_refused_and_not_bent(raw: object, message: str) -> None:
+    with pytest.raises(OutputError, match=message):
+        to_outputs(raw, CONFIGS[o.Boxes])
+
+
+def test_the_format_of_boxes_may_be_written_as_torchvision_writes_it() -> None:
+    raw = {"boxes": np.array([[5, 4, 2, 2]]), "format": "CXCYWH", "labels": ["Car"]}
+    assert one(raw, o.Boxes).corners.tolist() == [[4, 3, 6, 5]]
+    assert list(one({"xyxy": np.array([1, 2, 3, 4, 0.5, 1]), "names": THINGS}, o.Boxes)) == [
+        o.Box(1, 2, 2, 2, THINGS[1], score=0.5)
+    ]
+
+
+def test_the_number_of_a_class_is_counted_in_the_models_labels() -> None:
+    assert one(np.int64(1), o.Choice, names=THINGS) == o.Choice(THINGS[1], control="choices")
+    assert one(np.array([[0.2, 0.8]]), o.Choice, names=THINGS).label == THINGS[1]
+    with pytest.raises(OutputError, match="int 7 has numbers for labels"):
+        to_outputs(7, CONFIGS[o.Choice], names=THINGS)
+
+
+def test_arrays_of_other_frameworks_are_taken_by_their_array_interface() -> None:
+    class Tensor:
+        """As those of JAX and TensorFlow."""
+
+        def __array__(self) -> Any:
+            return np.asarray(CORNERS)
+
+    assert one({"boxes": Tensor(), "labels": ["Car", "Car"]}, o.Boxes).corners.tolist() == CORNERS.tolist()
+
+
+def test_logits_are_no_mask() -> None:
+    logits = np.where(PLANES[0], 3.0, -3.0)
+    for raw in ({"Car": logits}, [o.Mask(logits, "Car")]):
+        with pytest.raises(OutputError, match="numbers below 0, which are no probabilities: apply a sigmoid"):
+            make_prediction(raw, CONFIGS[o.Mask], {"image": FACTS}, model_version="v")
+    stated = make_prediction([o.Mask(logits, "Car", threshold=0)], CONFIGS[o.Mask], {"image": FACTS}, model_version="v")
+    assert len(stated.result) == 1
+
+
+def test_a_label_map_may_have_an_axis_in_front_and_is_quick_to_look_through() -> None:
+    plane = (PLANES[0] + 2 * PLANES[1]).astype(np.uint8)
+    found = to_outputs({"label_map": plane[None], "names": ["void", *THINGS]}, CONFIGS[o.Mask])
+    assert [mask.label for mask in found] == [*THINGS]  # type: ignore[attr-defined]
+    with pytest.raises(OutputError, match="label map of float64 instead of integers"):
+        to_outputs({"label_map": plane.astype(float), "names": ["void", *THINGS]}, CONFIGS[o.Mask])
+
+
+# --- COCO's polygons
+COCO = {"categories": [{"id": 1, "name": "Car"}], "images": [{"id": 1, "width": 40, "height": 30}]}
+SQUARE, TALL = [2, 3, 12, 3, 12, 13, 2, 13], [20, 4, 30, 4, 30, 24, 20, 24]
+
+
+def test_a_polygon_in_two_parts_is_two_polygons_or_one_mask_that_is_exact() -> None:
+    row = {"image_id": 1, "category_id": 1, "segmentation": [SQUARE, TALL], "score": 0.5}
+    raw = {**COCO, "annotations": [row]}
+    result = to_regions(to_outputs(raw, CONFIGS[o.Polygon]), CONFIGS[o.Polygon], {"image": FACTS}).result
+    assert [len(region["value"]["points"]) for region in result] == [4, 4]
+    assert result[1]["parentID"] == result[0]["id"]
+    plane = np.zeros((30, 40), dtype=bool)
+    plane[3:13, 2:12] = plane[4:24, 20:30] = True
+    assert np.array_equal(one(raw, o.Mask).array, plane)
+    assert one(raw, o.Boxes).corners.tolist() == [[2, 3, 30, 24]]
+
+
+def test_masks_and_polygons_of_coco_may_stand_side_by_side() -> None:
+    runs = {"size": [30, 40], "counts": [0, 60, 1140]}
+    rows = [{"image_id": 1, "category_id": 1, "segmentation": each} for each in (runs, [SQUARE])]
+    found = to_outputs({**COCO, "images": [], "annotations": rows}, CONFIGS[o.Mask])
+    assert [int(mask.array.sum()) for mask in found] == [60, 100]  # type: ignore[attr-defined]
+
+
+# --- pandas, times
+@pytest.mark.parametrize(
+    ("frame", "kind", "expected"),
+    [
+        ({"xcenter": [5], "ycenter": [4], "width": [2], "height": [2], "name": ["Car"]}, o.Boxes, [[4, 3, 6, 5]]),
+        ({"x": [4], "y": [3], "width": [2], "height": [2], "label": pd.Categorical(["Car"])}, o.Boxes, [[4, 3, 6, 5]]),
+    ],
+)
+def test_frames_of_boxes_have_corners_or_a_corner_or_the_centre(frame: Any, kind: Any, expected: Any) -> None:
+    assert one(pd.DataFrame(frame), kind).corners.tolist() == expected
+
+
+def test_a_series_of_one_answer_is_that_answer_and_one_of_numbers_by_time_are_flags() -> None:
+    assert one(pd.Series(["Car"]), o.Choice).label == "Car"
+    series = config('<TimeSeries name="s" value="$s" timeColumn="t"/>', control("TimeSeriesLabels", "s", "Car"))
+    assert to_outputs(pd.Series([0, 1, 1], index=[0.0, 0.5, 1.0]), series) == [o.SeriesSegment(0.5, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("form", "first", "second"),
+    [("%Y-%m-%d %H:%M", "2020-01-02 00:00", "2020-01-03 00:00"), ("%Q", "1577923200000", "1578009600000")],
+)
+def test_dates_are_written_in_the_time_columns_format(form: str, first: str, second: str) -> None:
+    parsed = config(
+        f'<TimeSeries name="s" value="$s" timeColumn="t" timeFormat="{form}"/>', control("TimeSeriesLabels", "s", "Car")
+    )
+    days = pd.date_range("2020-01-01", periods=4)
+    frame = pd.DataFrame({"start": days[1:2], "end": days[2:3], "label": ["Car"]})
+    for raw in (pd.Series([False, True, True, False], index=days), frame, [o.SeriesSegment(days[1], days[2], "Car")]):
+        (region,) = to_regions(to_outputs(raw, parsed), parsed, {}).result
+        assert (region["value"]["start"], region["value"]["end"]) == (first, second)
+    without = CONFIGS[o.SeriesSegment]
+    conversion = to_regions(to_outputs(frame, without), without, {})
+    assert "has no timeFormat to write it in: give numbers" in conversion.dropped[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "label", "message"),
+    [
+        ([0.1, 0.9], "Car", "compare probabilities with a threshold first"),
+        ([float("nan"), 1.0], "Car", "neither true and false, numbers of classes nor names"),
+        ([False, True], None, 'flags without a label, and the labeling config has several: give it as "label"'),
+    ],
+)
+def test_flags_that_are_none_or_have_no_label_are_refused(flags: Any, label: str | None, message: str) -> None:
+    raw = {"flags": np.array(flags), "times": [0, 1]} | ({"label": label} if label else {})
+    two = config('<TimeSeries name="s" value="$s" timeColumn="t"/>', control("TimeSeriesLabels", "s", *THINGS))
+    with pytest.raises(OutputError, match=message):
+        to_outputs(raw, two)
+
+
+# --- speech, OCR, answers, chats
+def test_speech_without_times_is_refused_with_the_remedy_where_segments_are_wanted() -> None:
+    only_segments = config('<Audio name="audio" value="$a"/>', control("Labels", "audio", "Speech"))
+    with pytest.raises(OutputError, match="is speech without times"):
+        to_outputs({"text": "hello"}, only_segments)
+
+
+def test_tesseracts_own_table_is_read_as_text_too() -> None:
+    as_dict, as_frame = (make(o.Box) for make in MADE["`image_to_data` as text, dict or `DataFrame`"][1:])
+    text = MADE["`image_to_data` as text, dict or `DataFrame`"][0](o.Box)
+    assert isinstance(text, str)
+    assert to_outputs(text, READ[o.Box]) == to_outputs(as_frame, READ[o.Box])
+    assert to_outputs(text, READ[o.Text]) == to_outputs(as_dict, READ[o.Text])
+
+
+def test_rapidocr_that_only_reads_or_only_looks_is_understood() -> None:
+    assert to_outputs(([["Hello", 0.9]], [0.01]), READ[o.Text]) == [o.Text("Hello")]
+    if importlib.util.find_spec("rapidocr") is None:
+        pytest.skip("rapidocr is not installed")
+    from rapidocr.ch_ppocr_det.utils import TextDetOutput  # type: ignore[import-untyped]  # ships no types
+    from rapidocr.ch_ppocr_rec.typings import TextRecOutput  # type: ignore[import-untyped]  # as above
+
+    assert to_outputs(TextRecOutput(txts=("Hello",), scores=(0.9,)), READ[o.Text]) == [o.Text("Hello")]
+    boxes = TextDetOutput(boxes=np.array([LINES[0][0]], dtype=np.float32), scores=[0.5])
+    (box,) = to_outputs(boxes, READ[o.Box])
+    assert (box.text, box.score) == (None, 0.5)  # type: ignore[attr-defined]
+
+
+def test_an_answer_about_a_document_may_have_no_score() -> None:
+    assert to_outputs([{"answer": "us-001"}], CONFIGS[o.Text]) == [o.Text("us-001")]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"choices": [{"message": {"role": "assistant", "content": [{"type": "text", "text": "Car"}]}}]},
+        {"model": "m", "message": {"role": "assistant", "content": "Car"}, "done": True},
+        [{"generated_text": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "Car"}]}],
+    ],
+)
+def test_what_a_chat_says_last_is_the_answer(raw: object) -> None:
+    assert one(raw, o.Choice).label == "Car"

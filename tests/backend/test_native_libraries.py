@@ -6,6 +6,7 @@ The models are tiny and random; what they return has the form of any model's.
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from prelabel import outputs as o
 from prelabel.adapters import to_outputs
@@ -134,6 +135,74 @@ def test_image_segmentation(transformers: Any) -> None:
     masks = taken(ask(PICTURE), o.Mask)
     assert {mask.label for mask in masks} <= set(THINGS)
     assert all(mask.array.shape == (30, 40) for mask in masks)
+
+
+def test_panoptic_and_instance_segmentation(transformers: Any) -> None:
+    library("scipy")  # what MaskFormer needs besides
+    backbone = transformers.SwinConfig(
+        image_size=128, patch_size=4, embed_dim=8, depths=[1] * 4, num_heads=[1] * 4, window_size=4,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    decoder = transformers.DetrConfig(
+        d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=1, decoder_attention_heads=1,
+        encoder_ffn_dim=8, decoder_ffn_dim=8, num_queries=5,
+    )  # fmt: skip
+    settings = transformers.MaskFormerConfig(
+        backbone_config=backbone, decoder_config=decoder, fpn_feature_size=32, mask_feature_size=32, **LABELS
+    )
+    model = transformers.MaskFormerForInstanceSegmentation(settings).eval()
+    processor = transformers.MaskFormerImageProcessor(size={"height": 128, "width": 128}, num_labels=2)
+    ask = transformers.pipeline("image-segmentation", model=model, image_processor=processor)
+    some = {"threshold": 0.0, "mask_threshold": 0.0, "overlap_mask_area_threshold": 0.0}
+    for subtask in ("panoptic", "instance"):
+        raw = ask(PICTURE, subtask=subtask, **some)
+        outputs = to_outputs(raw, CONFIGS[o.Mask])
+        assert [(mask.label, mask.score) for mask in outputs] == [(each["label"], each["score"]) for each in raw]  # type: ignore[attr-defined]
+        assert outputs
+    (found,) = processor.post_process_panoptic_segmentation(
+        model(**processor(images=PICTURE, return_tensors="pt")), target_sizes=[(30, 40)], **some
+    )
+    masks = taken({**found, "id2label": settings.id2label}, o.Mask)
+    assert len(masks) == len(found["segments_info"])
+    assert sum(int(mask.array.sum()) for mask in masks) == 30 * 40
+
+
+def test_answers_about_a_document_and_generated_text(transformers: Any) -> None:
+    if shutil.which("tesseract") is None:
+        pytest.skip("tesseract, which reads the document, is not installed")
+    page = Image.new("RGB", (400, 100), "white")
+    ImageDraw.Draw(page).text((20, 20), "red car", fill="black", font=ImageFont.load_default(40))
+    settings = transformers.LayoutLMConfig(vocab_size=len(WORDS), max_2d_position_embeddings=1024, **TINY)
+    model = transformers.LayoutLMForQuestionAnswering(settings).eval()
+    words = tokenizer(transformers)
+    words.model_max_length = 64
+    ask = transformers.pipeline("document-question-answering", model=model, tokenizer=words)
+    raw = ask(image=page, question="this is a car")
+    (text,) = taken(raw, o.Text)
+    assert (text.text, text.score) == (raw[0]["answer"], raw[0]["score"])
+
+    small = transformers.GPT2Config(
+        vocab_size=len(WORDS), n_embd=8, n_layer=1, n_head=2, bos_token_id=2, eos_token_id=3
+    )
+    write = transformers.pipeline("text-generation", model=transformers.GPT2LMHeadModel(small), tokenizer=words)
+    said = write("a red", max_new_tokens=3, return_full_text=True)
+    (text,) = taken(said, o.Text)
+    assert text.text == said[0]["generated_text"]
+
+
+def test_tensors_that_numpy_has_no_type_for_and_such_that_are_still_learnt() -> None:
+    torch = library("torch")
+    raw = {
+        "boxes": torch.tensor(CORNERS, requires_grad=True), "labels": ["Car", "Car"],
+        "scores": torch.tensor([0.75, 0.5], dtype=torch.bfloat16),
+    }  # fmt: skip
+    (boxes,) = taken(raw, o.Boxes)
+    assert [box.score for box in boxes] == [0.75, 0.5]
+    shares = torch.tensor(PLANES[0]).bfloat16() * 0.9
+    (mask,) = taken({"Car": shares}, o.Mask)
+    assert np.array_equal(mask.array >= mask.threshold, PLANES[0])
+    taken([o.Mask(shares, "Car"), o.Mask(torch.tensor(PLANES[1] * 0.9, requires_grad=True), "Car")], o.Mask)
+    taken([o.Boxes(torch.tensor(CORNERS, requires_grad=True), ["Car", "Car"])], o.Boxes)
 
 
 def test_audio_classification_and_speech_with_times(transformers: Any, tmp_path: Path) -> None:

@@ -11,10 +11,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prelabel.adapters.forms import refusal, within
 from prelabel.adapters.reading import Reading
 from prelabel.adapters.values import is_number, plain
 from prelabel.errors import OutputError
 from prelabel.labeling import LabelingConfig
+from prelabel.labeling.config import or_list
+from prelabel.labeling.tags import NOUNS, TAKES
 from prelabel.outputs import Choice, Choices, Output, Taxonomy
 
 __all__ = ["stated_score", "to_outputs"]
@@ -40,10 +43,27 @@ def to_outputs(
     """
     if isinstance(raw, Output):
         return [_settled(raw, config, label_map)]
-    outputs = Reading(config, label_map or {}, names=tuple(names or ())).outputs(raw)
+    try:
+        outputs = Reading(config, label_map or {}, names=tuple(names or ())).outputs(raw)
+    except OutputError as error:
+        raise within(error, raw) from None
+    _need_a_place(outputs, raw, config)
     if any(control.tag == "Taxonomy" for control in config.controls):
         return [_settled(output, config, label_map) for output in outputs]
     return outputs
+
+
+def _need_a_place(outputs: Sequence[Output], raw: object, config: LabelingConfig) -> None:
+    """Refuse a result all of which is of kinds that no control takes, unless the model gave outputs of its own.
+
+    These are dropped with their reason by the conversion to regions, since a model may say more than a config asks.
+    """
+    if isinstance(raw, list | tuple) and any(isinstance(each, Output) for each in raw):
+        return
+    kinds = dict.fromkeys(type(output) for output in outputs)
+    if kinds and not any(kind not in TAKES or config.controls_for(kind) for kind in kinds):
+        held = or_list((NOUNS.get(kind, kind.__name__) for kind in kinds), "and")
+        raise refusal(raw, config, f"holds {held}, which no control of the labeling config takes")
 
 
 def stated_score(raw: object) -> float | None:
@@ -66,12 +86,12 @@ def _settled(output: Output, config: LabelingConfig, label_map: Mapping[str, str
         control = config.find_control(output, label_map)
     except OutputError:
         return output  # the conversion to regions finds and explains it
+    if isinstance(output, Taxonomy) == (control.tag == "Taxonomy"):
+        return output
     rest: dict[str, Any] = {name: getattr(output, name) for name in ("score", "id", "of", "meta", "distribution")} | {
         "control": control.name
     }
     if isinstance(output, Taxonomy):
-        return output if control.tag == "Taxonomy" else Choices(tuple(p[-1] for p in output.paths if p), **rest)
-    if control.tag != "Taxonomy":
-        return output
+        return Choices(tuple(path[-1] for path in output.paths if path), **rest)
     labels = (output.label,) if isinstance(output, Choice) else output.labels
     return Taxonomy(tuple(config.map_path(control, label, label_map) or (label,) for label in labels), **rest)

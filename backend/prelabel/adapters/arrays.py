@@ -35,10 +35,12 @@ def stated(given: Mapping[Any, Any], reading: Reading) -> list[o.Output] | None:
         names = names_in(given)
         return stretches(given["flags"], given.get("times"), reading, given, label=label, names=names)
     key = next((key for key in BOX_FORMATS if key in given), None)
-    if key is None and "boxes" in given and given.get("format") in BOX_FORMATS:
-        key = str(given["format"])
+    if key is None and "boxes" in given and given.get("format") is not None:
+        key = _format(given, reading)
     if key is not None:
         rows = _array(given.get(key, given.get("boxes")))
+        if rows.ndim == 1 and rows.size in (5, 6):
+            rows = rows[None]
         return _boxes(rows, key, given, reading) if rows.ndim == 2 or not rows.size else None
     if "boxes" in given or "masks" in given or _array(given.get("keypoints")).ndim > 1:
         return by_column(given, reading)
@@ -47,6 +49,14 @@ def stated(given: Mapping[Any, Any], reading: Reading) -> list[o.Output] | None:
 
 def _array(value: Any) -> Any:
     return np.asarray(plain(value))
+
+
+def _format(given: Mapping[Any, Any], menu: Menu) -> str:
+    """One of `BOX_FORMATS` from ``format``, which torchvision writes in capitals."""
+    told = str(plain(given["format"])).lower()
+    if told not in BOX_FORMATS:
+        raise menu.refuse(given, f"has boxes in the format {told!r}, which is none of {', '.join(BOX_FORMATS)}")
+    return told
 
 
 def _unit(given: Mapping[Any, Any], menu: Menu) -> o.Unit:
@@ -65,8 +75,8 @@ def _boxes(rows: Any, form: str, given: Mapping[Any, Any], menu: Menu) -> list[o
     if rows.shape[1] >= 5 and not any(key in said for key in SCORES):
         said["scores"] = rows[:, 4]
     if rows.shape[1] == 6 and not any(key in said for key in LABELS):
-        said["labels"] = rows[:, 5].astype(int)
-    return by_column(said, menu, corners(rows[:, :4], form), _unit(given, menu))
+        said["labels"] = rows[:, 5]
+    return by_column(said, menu, corners(rows[:, :4], form), _unit(given, menu), raw=given)
 
 
 def corners(rows: Any, form: str) -> Any:
@@ -95,9 +105,12 @@ def probabilities(shares: Any, names: Mapping[int, str] | None, reading: Reading
 
 def label_map(plane: Any, names: Mapping[int, str] | None, menu: Menu, raw: Any) -> list[o.Output]:
     """A plane of class numbers: a mask for each that occurs. 0 is the background unless the config has its name."""
-    if plane.ndim != 2 or plane.dtype.kind not in "iub":
-        raise menu.refuse(raw, f"has a label map of shape {list(plane.shape)} and {plane.dtype}, not [height, width]")
-    numbers = [int(number) for number in np.unique(plane)]
+    plane = plane[0] if plane.ndim == 3 and len(plane) == 1 else plane
+    if plane.ndim != 2:
+        raise menu.refuse(raw, f"has a label map of the shape {list(plane.shape)} instead of [height, width]")
+    if plane.dtype.kind not in "iub":
+        raise menu.refuse(raw, f"has a label map of {plane.dtype} instead of integers")
+    numbers = [int(number) for number in _occurring(plane)]
     if 0 in numbers:
         name = (names or dict(enumerate(menu.names))).get(0)
         if name is None or not menu.knows_somewhere(name):
@@ -106,6 +119,13 @@ def label_map(plane: Any, names: Mapping[int, str] | None, menu: Menu, raw: Any)
     return [
         o.Mask(plane == number, label, control=menu.control_name) for number, label in zip(numbers, labels, strict=True)
     ]
+
+
+def _occurring(plane: Any) -> Any:
+    """The numbers that stand in a plane, in order; quicker than sorting all of it where they are small."""
+    if plane.size and plane.dtype.kind in "ui" and plane.min() >= 0 and plane.max() < 1 << 16:
+        return np.flatnonzero(np.bincount(plane.reshape(-1)))
+    return np.unique(plane)
 
 
 def panoptic(given: Mapping[Any, Any], menu: Menu) -> list[o.Output]:

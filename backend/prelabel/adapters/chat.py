@@ -17,7 +17,10 @@ _FENCED = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
 
 
 def is_completion(given: Mapping[Any, Any]) -> bool:
-    """A chat completion (``choices``) or a response (``output``)."""
+    """A chat completion (``choices``; or one ``message``, as Ollama says it) or a response (``output``)."""
+    message = given.get("message")
+    if isinstance(message, Mapping) and "role" in message and "content" in message:
+        return True
     choices = given.get("choices")
     if isinstance(choices, list | tuple) and choices:
         first = plain(choices[0])
@@ -31,10 +34,10 @@ def completion(given: Mapping[Any, Any], reading: Reading) -> list[o.Output]:
     Raises:
         OutputError: it was refused, or says nothing.
     """
-    if "choices" not in given:
+    if "output" in given:
         parts = [part for item in given["output"] for part in plain(item).get("content") or ()]
-        return said("".join(str(plain(part).get("text") or "") for part in parts), reading, given)
-    choice = plain(given["choices"][0])
+        return said(_text_of(parts), reading, given)
+    choice = plain(given["choices"][0]) if "choices" in given else given
     message = plain(choice.get("message")) or {"content": choice.get("text")}
     if message.get("parsed") is not None:
         return reading.outputs(message["parsed"])
@@ -43,7 +46,14 @@ def completion(given: Mapping[Any, Any], reading: Reading) -> list[o.Output]:
         return said(str(plain(plain(calls[0])["function"])["arguments"]), reading, given)
     if message.get("refusal"):
         raise reading.refuse(given, f"says that it will not answer: {str(message['refusal'])[:80]!r}")
-    return said(message.get("content"), reading, given)
+    return said(_text_of(message.get("content")), reading, given)
+
+
+def _text_of(content: Any) -> Any:
+    """A message's text, which may stand in parts."""
+    if not isinstance(content, list | tuple):
+        return content
+    return "".join(str(plain(part).get("text") or "") for part in content if isinstance(plain(part), Mapping))
 
 
 def said(content: Any, reading: Reading, raw: Any) -> list[o.Output]:

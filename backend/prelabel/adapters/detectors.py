@@ -13,6 +13,7 @@ from prelabel.adapters.menu import Menu
 from prelabel.adapters.naming import listed, named, names_in, table_of
 from prelabel.adapters.rle import decode_coco
 from prelabel.adapters.values import plain
+from prelabel.outlines import filled
 
 if TYPE_CHECKING:
     from prelabel.adapters.reading import Reading
@@ -79,7 +80,7 @@ def ultralytics_results(value: Any, menu: Reading) -> list[o.Output]:
     if value.masks is not None:
         planes = _column(value.masks.data)
         made.masks = [_unpadded(plane, width, height) for plane in planes]
-        made.rings = [np.asarray(ring) for ring in value.masks.xy]
+        made.rings = [[np.asarray(ring)] for ring in value.masks.xy]
     if getattr(value, "keypoints", None) is not None:
         made.points = _column(value.keypoints.data)
         if made.points is not None and not made.points.size:
@@ -104,8 +105,15 @@ LABELS = ("text_labels", "labels", "label", "class_id", "classes", "class_name")
 SCORES = ("scores", "score", "confidence", "confidences")
 
 
-def by_column(given: Mapping[Any, Any], menu: Menu, boxes: Any = None, unit: o.Unit = o.Unit.PIXEL) -> list[o.Output]:
-    """A dict of ``boxes``, ``masks`` or ``keypoints`` with ``labels`` and ``scores``; ``boxes`` as corners if given."""
+def by_column(
+    given: Mapping[Any, Any], menu: Menu, boxes: Any = None, unit: o.Unit = o.Unit.PIXEL, *, raw: Any = None
+) -> list[o.Output]:
+    """A dict of ``boxes``, ``masks`` or ``keypoints`` with ``labels`` and ``scores``; ``boxes`` as corners if given.
+    The corners of turned boxes ``[N, 4, 2]`` are called ``xyxyxyxy``, as supervision has it.
+
+    ``raw`` is what errors show, where that is not ``given`` itself.
+    """
+    raw = given if raw is None else raw
     names = names_in(given)
     told = next((given[key] for key in LABELS if given.get(key) is not None), None)
     masks, points = plain(given.get("masks")), _column(given.get("keypoints"))
@@ -114,23 +122,26 @@ def by_column(given: Mapping[Any, Any], menu: Menu, boxes: Any = None, unit: o.U
         boxes = boxes.reshape(0, 4) if not boxes.size else boxes
     if isinstance(masks, np.ndarray) and masks.ndim == 4 and masks.shape[1] == 1:
         masks = masks[:, 0]
+    if isinstance(masks, np.ndarray) and masks.ndim == 2:
+        masks = masks[None]
     if points is not None and points.ndim == 2:
         points = points[None]
     point_names = listed(given.get("names")) if boxes is None and masks is None else None
     labels = None
     if told is not None:
         labels = [told] * len(points) if isinstance(told, str) and points is not None else None
-        labels = labels if labels is not None else named(told, names, menu, given)
+        labels = labels if labels is not None else named(told, names, menu, raw)
     elif names is not None and masks is not None and len(masks) == len(names):
         labels = list(names.values())  # one plane for each class
     scores = next((given[key] for key in SCORES if given.get(key) is not None), None)
     return Instances(
         menu,
-        given,
+        raw,
         labels=labels,
         scores=_column(scores),
         boxes=boxes,
         masks=masks,
+        quads=_column(given.get("xyxyxyxy")),
         points=points,
         point_scores=_column(given.get("keypoints_scores")),
         point_names=listed(given.get("keypoint_names")) or point_names,
@@ -162,17 +173,30 @@ def coco_results(
     if all(len(row.get("bbox") or ()) == 4 for row in rows):
         four = np.array([row["bbox"] for row in rows], dtype=np.float64)
         made.boxes = np.concatenate((four[:, :2], four[:, :2] + four[:, 2:]), axis=1)
-    drawn = [row.get("segmentation") for row in rows]
-    if all(isinstance(each, Mapping) for each in drawn):
-        made.masks = [decode_coco(each, menu, raw) for each in drawn if each is not None]
-    elif all(isinstance(each, list) and len(each) == 1 for each in drawn):
-        made.rings = [np.asarray(each[0], dtype=np.float64).reshape(-1, 2) for each in drawn if each]
+    _coco_drawn([row.get("segmentation") for row in rows], made)
     points = [row.get("keypoints") for row in rows]
     if all(points) and len({len(each) for each in points if each}) == 1:
         made.points = np.array(points, dtype=np.float64).reshape(len(rows), -1, 3)
         categories = [one for one in (given or {}).get("categories") or () if one.get("keypoints")]
         made.point_names = categories[0]["keypoints"] if categories else None
     return made.outputs()
+
+
+def _coco_drawn(drawn: Sequence[Any], made: Instances) -> None:
+    """The ``segmentation`` of each row: outlines of its parts, or a mask (all are one where one of them is)."""
+    rings = [
+        [np.asarray(part, dtype=np.float64).reshape(-1, 2) for part in each] if isinstance(each, list) else []
+        for each in drawn
+    ]
+    if all(rings):
+        made.rings = rings
+    elif all(isinstance(each, Mapping) or part for each, part in zip(drawn, rings, strict=True)):
+        masks = [decode_coco(each, made.menu, made.raw) if isinstance(each, Mapping) else None for each in drawn]
+        height, width = next(mask.shape for mask in masks if mask is not None)
+        made.masks = [
+            filled(parts, width=width, height=height) if mask is None else mask
+            for mask, parts in zip(masks, rings, strict=True)
+        ]
 
 
 # --- frames of a video

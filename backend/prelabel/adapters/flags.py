@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +14,10 @@ from prelabel.adapters.drawn import stretch
 from prelabel.adapters.menu import Menu
 from prelabel.adapters.naming import listed, named
 from prelabel.adapters.values import is_number
+from prelabel.labeling import ControlTag
+
+STRETCHES: tuple[type[o.Output], ...] = (o.SeriesSegment, o.FrameSpan, o.Segment)
+"""What flags may become."""
 
 
 def stretches(
@@ -39,6 +44,8 @@ def stretches(
         raise menu.refuse(raw, "holds flags, and the labeling config has no one control for stretches of time")
     moments = _moments(times, len(said), kind, menu, raw)
     labels = _labels(said, label, names, menu, raw)
+    if "" in labels and not any(_takes_unlabeled(menu, control) for control in menu.takes(kind)):
+        raise menu.refuse(raw, 'holds flags without a label, and the labeling config has several: give it as "label"')
     found: list[o.Output] = []
     turns = [at for at in range(len(labels) + 1) if at in (0, len(labels)) or labels[at] != labels[at - 1]]
     for first, after in pairwise(turns):
@@ -47,14 +54,20 @@ def stretches(
     return found
 
 
+def _takes_unlabeled(menu: Menu, control: ControlTag) -> bool:
+    return menu.config.label_control(control) is not control or menu.only_label(control) is not None
+
+
 def _labels(
     said: list[Any], label: str | None, names: Mapping[int, str] | None, menu: Menu, raw: Any
 ) -> list[str | None]:
     """The label of each flag; None where it is not set, "" where it is without one."""
     if all(isinstance(flag, str) or flag is None for flag in said):
         return [flag or None for flag in said]
-    if not all(isinstance(flag, bool) or is_number(flag) for flag in said):
-        raise menu.refuse(raw, "holds flags that are neither true and false, numbers nor names")
+    if not all(isinstance(flag, bool) or (is_number(flag) and float(flag).is_integer()) for flag in said):
+        shares = all(is_number(flag) for flag in said)
+        more = ": compare probabilities with a threshold first" if shares else ""
+        raise menu.refuse(raw, f"holds flags that are neither true and false, numbers of classes nor names{more}")
     numbers = {int(flag) for flag in said if flag}
     if names is None and (label is not None or numbers <= {1}):
         return [(label or "") if flag else None for flag in said]
@@ -63,6 +76,8 @@ def _labels(
 
 
 def _moments(times: Any, number: int, kind: type[o.Output], menu: Menu, raw: Any) -> list[Any] | None:
+    if getattr(getattr(times, "dtype", None), "kind", "") == "M":
+        times = times.astype("datetime64[us]")  # what Python's datetime can hold
     moments = listed(times)
     if moments is None:
         objects = {menu.config.object_for(control).attributes.get("timeColumn") for control in menu.takes(kind)}
@@ -71,13 +86,13 @@ def _moments(times: Any, number: int, kind: type[o.Output], menu: Menu, raw: Any
         return None
     if len(moments) != number:
         raise menu.refuse(raw, f"holds {number} flags and {len(moments)} times")
-    if not all(is_number(each) for each in moments) and (kind is o.Segment or not _all_strings(moments)):
-        raise menu.refuse(raw, "holds times that are not numbers (nor the time column's own strings)")
+    if not all(is_number(each) for each in moments) and (kind is o.Segment or not _written(moments)):
+        raise menu.refuse(raw, "holds times that are neither numbers, nor dates or strings of the time column")
     return moments
 
 
-def _all_strings(moments: list[Any]) -> bool:
-    return all(isinstance(each, str) for each in moments)
+def _written(moments: list[Any]) -> bool:
+    return all(isinstance(each, str) for each in moments) or all(isinstance(each, date) for each in moments)
 
 
 def _made(

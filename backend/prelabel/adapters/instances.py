@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os import urandom
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from prelabel.adapters.bare import SHARED_WITH_BOXES
 from prelabel.adapters.menu import Menu
 from prelabel.adapters.points import PointNames, keypoints
 from prelabel.adapters.values import as_plane
+from prelabel.outlines import filled
 
 _SLACK = 1e-4
 
@@ -21,8 +23,9 @@ _SLACK = 1e-4
 @dataclass(slots=True)
 class Instances:
     """Columns of one length N, or None: ``labels``; ``scores`` [N]; ``boxes`` [N, 4], two corners; ``masks``, N planes;
-    ``rings``, N outlines [points, 2]; ``quads`` [N, 4, 2], the corners of turned boxes; ``points`` [N, K, 2] with
-    ``point_scores`` [N, K]. Coordinates are in ``unit``. ``size`` is the image's width and height where it is known.
+    ``rings``, of each the outlines [points, 2] of its parts; ``quads`` [N, 4, 2], the corners of turned boxes;
+    ``points`` [N, K, 2] with ``point_scores`` [N, K]. Coordinates are in ``unit``. ``size`` is the image's width and
+    height where it is known.
     """
 
     menu: Menu
@@ -31,7 +34,7 @@ class Instances:
     scores: Any = None
     boxes: Any = None
     masks: Any = None
-    rings: Sequence[Any] | None = None
+    rings: Sequence[Sequence[Any]] | None = None
     quads: Any = None
     points: Any = None
     point_scores: Any = None
@@ -51,6 +54,7 @@ class Instances:
         if not number:
             return []
         shares = self._shares(number)
+        self._need_labels()
         found = self._drawn(shares)
         if not found:  # each is then dropped with its reason
             self.any_label = True
@@ -71,12 +75,29 @@ class Instances:
         held = [name for name, column in (forms | {"keypoints": self.points}).items() if column is not None]
         return " and ".join(held)
 
+    def _need_labels(self) -> None:
+        """Things without labels are refused where every control that would take them has several to choose from."""
+        if self.labels is not None or all(
+            column is None for column in (self.boxes, self.masks, self.rings, self.quads)
+        ):
+            return
+        controls = [control for kind in (o.Mask, o.Polygon, o.Box) for control in self.menu.takes(kind)]
+        holders = [self.menu.config.label_control(control) for control in controls]
+        own = all(holder is control for holder, control in zip(holders, controls, strict=True))
+        if controls and own and not any(self.menu.only_label(control) for control in controls):
+            many = f"{controls[-1]} has {len(controls[-1].labels)} labels"
+            raise self.menu.refuse(self.raw, f"holds {self._held()} without labels, and {many}")
+
     def _number(self) -> int:
-        columns = (self.boxes, self.masks, self.rings, self.quads, self.points, self.labels, self.scores)
-        lengths = {len(column) for column in columns if column is not None}
-        if len(lengths) > 1:
-            raise self.menu.refuse(self.raw, "has columns of different lengths")
-        return lengths.pop() if lengths else 0
+        columns = {
+            "boxes": self.boxes, "masks": self.masks, "outlines": self.rings, "turned boxes": self.quads,
+            "keypoints": self.points, "labels": self.labels, "scores": self.scores,
+        }  # fmt: skip
+        lengths = {name: len(column) for name, column in columns.items() if column is not None}
+        if len(set(lengths.values())) > 1:
+            told = ", ".join(f"{number} {name}" for name, number in lengths.items())
+            raise self.menu.refuse(self.raw, f"has columns of different lengths ({told})")
+        return next(iter(lengths.values()), 0)
 
     def _shares(self, number: int) -> list[float | None]:
         if self.scores is None:
@@ -109,37 +130,40 @@ class Instances:
         ]
 
     def _filled(self) -> list[Any]:
-        """Outlines as masks; OpenCV comes with label-studio-sdk."""
-        import cv2  # noqa: PLC0415 (only where outlines become pixels)
-
+        """Outlines as masks."""
         if self.size is None:
             raise self.menu.refuse(self.raw, "has outlines without the image's size, and the config wants pixels")
-        planes = []
-        for ring in self.rings or ():
-            plane = np.zeros((self.size[1], self.size[0]), dtype=np.uint8)
-            scale = self.size if self.unit is o.Unit.FRACTION else (1, 1)
-            if len(ring):
-                cv2.fillPoly(plane, [np.round(np.asarray(ring) * scale).astype(np.int32)], 1)
-            planes.append(plane.astype(np.bool_))
-        return planes
+        scale = self.size if self.unit is o.Unit.FRACTION else (1, 1)
+        width, height = self.size
+        return [
+            filled([np.asarray(ring) * scale for ring in parts if len(ring)], width=width, height=height)
+            for parts in self.rings or ()
+        ]
 
     def _outlines(self, shares: list[float | None]) -> list[o.Output]:
         if not self._controls(o.Polygon):
             return []
-        rings, name = self.rings, self.menu.control_name
+        rings = self.rings
         if rings is None and self.masks is not None:
             return self._planes(shares, self.masks)  # the conversion to regions draws their outlines
         if rings is None:
-            rings = self.quads
+            rings = [] if self.quads is None else [[quad] for quad in self.quads]
+        return [polygon for at, parts in enumerate(rings) for polygon in self._polygons(at, parts, shares[at])]
+
+    def _polygons(self, at: int, parts: Sequence[Any], share: float | None) -> list[o.Output]:
+        """A polygon for each part of one thing, the others below the first, as with the parts of a mask."""
+        first = urandom(5).hex() if len(parts) > 1 else None
         return [
             o.Polygon(
                 tuple((float(x), float(y)) for x, y in np.asarray(ring).tolist()),
                 self._label(at),
                 self.unit,
-                score=shares[at],
-                control=name,
+                score=share,
+                control=self.menu.control_name,
+                id=None if rank else first,
+                of=first if rank else None,
             )
-            for at, ring in enumerate(() if rings is None else rings)
+            for rank, ring in enumerate(parts)
         ]
 
     def _turned(self, shares: list[float | None]) -> list[o.Output]:
@@ -162,9 +186,9 @@ class Instances:
             return [o.Boxes(corners, self.labels, scores, self.unit, control=self.menu.control_name)]
         if self.masks is not None:
             return self._planes(shares, self.masks)
-        if not self.rings or not all(len(ring) for ring in self.rings):
+        if not self.rings or not all(len(ring) for parts in self.rings for ring in parts):
             return []
-        rings = [np.asarray(ring, dtype=np.float64).reshape(-1, 2) for ring in self.rings]
+        rings = [np.concatenate([np.asarray(ring, dtype=np.float64) for ring in parts]) for parts in self.rings]
         around = np.array([np.concatenate((ring.min(axis=0), ring.max(axis=0))) for ring in rings])
         return replace(self, boxes=around)._straight(shares)
 

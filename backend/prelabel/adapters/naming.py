@@ -65,7 +65,7 @@ def named(values: Any, names: Mapping[int, str] | None, menu: Menu, raw: Any, *,
 
 
 def _name(value: Any, names: Mapping[int, str] | None, menu: Menu, raw: Any, *, declared: bool) -> str:
-    if not is_number(value) or value != int(value):
+    if not is_number(value) or not float(value).is_integer():
         raise menu.refuse(raw, f"has the label {value!r}, which is neither a name nor the number of a class")
     number = int(value)
     if names is not None:

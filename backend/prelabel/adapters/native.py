@@ -26,6 +26,8 @@ OBJECTS: Mapping[tuple[str, str], str] = {
     ("pandas", "Series"): "tables:series",
     ("spacy", "Doc"): "texts:spacy_doc",
     ("rapidocr", "RapidOCROutput"): "ocr:rapidocr_output",
+    ("rapidocr", "TextDetOutput"): "ocr:rapidocr_output",
+    ("rapidocr", "TextRecOutput"): "ocr:rapidocr_output",
     ("labelbox", "Label"): "labelbox_objects:annotation",
     ("labelbox", "ObjectAnnotation"): "labelbox_objects:annotation",
     ("labelbox", "ClassificationAnnotation"): "labelbox_objects:annotation",
@@ -68,7 +70,7 @@ def of_mapping(given: Mapping[Any, Any], reading: Reading) -> list[o.Output] | N
         return _coco([given], reading)
     if speech.is_speech(given):
         return speech.speech(given, reading)
-    if "answer" in keys and "score" in keys:
+    if texts.is_answer(given):
         return texts.answers([given], reading)
     if any(not is_number(plain(given[key])) for key in keys & ARRAY_KEYS):
         from prelabel.adapters.arrays import stated  # noqa: PLC0415 (NumPy is imported by those who have arrays)
@@ -92,7 +94,7 @@ def of_items(  # noqa: PLR0911 (one return a form)
             return _coco(items, reading)
         if "entity" in first and "word" in first:
             return texts.tagged_tokens(items, reading)
-        if "answer" in first and "score" in first:
+        if texts.is_answer(first):
             return texts.answers(items, reading)
         return None
     reader = reader_of(first.__class__)
@@ -100,8 +102,8 @@ def of_items(  # noqa: PLR0911 (one return a form)
         from prelabel.adapters.detectors import tracks  # noqa: PLC0415 (as above)
 
         return tracks(items, reading)
-    if _is_rapidocr(items):
-        return ocr.lines(items[0] or [], reading, given)
+    if _is_pair_of_rapidocr(items, reading):
+        return ocr.rapidocr_rows(items[0], reading, given)
     if ocr.reads_text(reading) or not (reading.takes(o.Box) or reading.takes(o.Polygon)):
         rows = [plain(item) for item in items]
         if ocr.is_lines(rows):
@@ -149,12 +151,12 @@ def of_rows(items: Sequence[Any], reading: Reading) -> list[o.Output] | None:
     return [o.Boxes(corners, told.get("label"), shares, control=reading.control_name)]
 
 
-def _is_rapidocr(items: Sequence[Any]) -> bool:
-    """The pair that ``rapidocr_onnxruntime`` returns: lines (None if there are none), seconds of its three steps."""
+def _is_pair_of_rapidocr(items: Sequence[Any], reading: Reading) -> bool:
+    """The pair that ``rapidocr_onnxruntime`` returns: what it read (None: nothing), seconds of each of its steps."""
     if len(items) != 2 or (not isinstance(items[1], list | tuple) and items[1] is not None):
         return False
-    lines, took = items
-    return bool(isinstance(lines, list) and ocr.is_lines(lines) and _seconds(took))
+    rows, took = items
+    return bool(isinstance(rows, list) and ocr.is_rapidocr_rows(rows, reading) and _seconds(took))
 
 
 def _seconds(took: Any) -> bool:

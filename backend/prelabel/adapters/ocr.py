@@ -15,6 +15,20 @@ TESSERACT = frozenset({"left", "top", "width", "height", "conf", "text", "line_n
 Read = tuple[o.Box | o.Polygon, str]
 
 
+def tesseract_rows(text: str) -> dict[str, list[Any]] | None:
+    """The tab-separated table that ``image_to_data`` returns by itself, as the dict of it; None for any other text."""
+    head, *rows = text.rstrip("\n").split("\n")
+    names = head.rstrip("\r").split("\t")
+    if not TESSERACT.issubset(names):
+        return None
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for row in rows:
+        for name, cell in zip(names, row.rstrip("\r").split("\t"), strict=False):
+            columns[name].append(cell if name == "text" else float(cell))
+    columns["text"] += [""] * (len(rows) - len(columns["text"]))
+    return columns
+
+
 def tesseract(given: Mapping[Any, Any], menu: Menu) -> list[o.Output]:
     """``image_to_data``: the words (``conf`` -1 are layout), or their lines as text where the config has no boxes."""
     columns = [listed(given[key]) or [] for key in ("text", "conf", "left", "top", "width", "height")]
@@ -41,11 +55,30 @@ def tesseract(given: Mapping[Any, Any], menu: Menu) -> list[o.Output]:
 
 
 def rapidocr_output(value: Any, menu: Menu) -> list[o.Output]:
-    """RapidOCR's ``RapidOCROutput``: ``boxes`` [N, 4, 2], ``txts``, ``scores``; all None where nothing was read."""
-    if value.boxes is None or value.txts is None:
-        return []
-    scores = value.scores if value.scores is not None else [None] * len(value.txts)
-    return lines(list(zip(value.boxes, value.txts, scores, strict=True)), menu, value)
+    """RapidOCR's ``RapidOCROutput``: ``boxes`` [N, 4, 2], ``txts``, ``scores``; all None where nothing was read.
+
+    Where it was told only to detect, or only to read, it returns the like with what there is.
+    """
+    boxes, texts = getattr(value, "boxes", None), getattr(value, "txts", None)
+    if boxes is None:
+        return _written([str(text) for text in texts], menu, value) if texts is not None else []
+    number = len(boxes)
+    scores = value.scores if value.scores is not None else [None] * number
+    return lines(list(zip(boxes, texts or [""] * number, scores, strict=True)), menu, value)
+
+
+def is_rapidocr_rows(rows: Sequence[Any], menu: Menu) -> bool:
+    """What ``rapidocr_onnxruntime`` read: lines; or, told not to look where they are, texts with their scores."""
+    return is_lines(rows) or bool(rows and menu.takes(o.Text) and all(map(_is_text, rows)))
+
+
+def rapidocr_rows(rows: Sequence[Any], menu: Menu, raw: Any) -> list[o.Output]:
+    """Rows of one of the forms of `is_rapidocr_rows`."""
+    return lines(rows, menu, raw) if is_lines(rows) else _written([str(row[0]) for row in rows], menu, raw)
+
+
+def _is_text(row: Any) -> bool:
+    return isinstance(row, list | tuple) and len(row) == 2 and isinstance(row[0], str) and is_number(_score(row[1]))
 
 
 def is_lines(items: Sequence[Any]) -> bool:
@@ -95,8 +128,10 @@ def lines(rows: Sequence[Sequence[Any]], menu: Menu, raw: Any) -> list[o.Output]
         if corners is None:
             raise menu.refuse(raw, "has a box that is not four corners")
         said: dict[str, Any] = {
-            "text": _said(str(text), menu), "score": menu.share(_score(score), raw), "control": menu.control_name,
-        }  # fmt: skip
+            "text": _said(str(text), menu) or None,
+            "score": menu.share(_score(score), raw),
+            "control": menu.control_name,
+        }
         if _boxes(menu):
             found.append(turned(corners, **said))
         else:

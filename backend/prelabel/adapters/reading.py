@@ -15,6 +15,7 @@ from prelabel.adapters.drawn import between, drawn, made, renamed, stretch
 from prelabel.adapters.menu import Menu
 from prelabel.adapters.naming import listed, named, names_in
 from prelabel.adapters.native import MANY, of_items, of_mapping, of_rows, reader_of
+from prelabel.adapters.ocr import tesseract, tesseract_rows
 from prelabel.adapters.values import as_plane, is_array, is_number, is_plane, numbers, plain
 from prelabel.labeling import ControlTag
 
@@ -81,6 +82,9 @@ class Reading(Menu):
             inside = parsed(text)
             if inside is not None:
                 return self.outputs(inside)
+        table = tesseract_rows(text) if "\t" in text[:100] else None
+        if table is not None:
+            return tesseract(table, self)
         if self.takes(o.Choice):
             return self._classes([text], text)
         found: list[o.Output] = []
@@ -104,7 +108,9 @@ class Reading(Menu):
             known = [each for each in labels if any(self.knows(control, each) for control in self.takes(o.Choice))]
             if len(known) == 1:
                 return self._classes(known, value)
-            raise self.refuse(value)
+            if isinstance(value, bool) or not self.takes(o.Choice):
+                raise self.refuse(value)
+            return self._classes(named([value], None, self, value), value)
         if not math.isfinite(value) or len(ratings) + len(numbers) > 1:
             raise self.refuse(value)
         if numbers:
@@ -184,10 +190,15 @@ class Reading(Menu):
             chosen = [str(key) for key, value in given.items() if plain(value)]
             return self._classes(chosen, given) if chosen else []
         if all(is_plane(value) for value in values):
-            return [o.Mask(as_plane(value), str(key), control=self.control_name) for key, value in given.items()]
+            pairs = zip(given, values, strict=True)
+            return [o.Mask(as_plane(value), str(key), control=self.control_name) for key, value in pairs]
+        if given.keys() == {"text"} and self.takes(o.Segment) and not self.takes(o.Text):
+            raise self.refuse(given, "is speech without times (transformers: return_timestamps=True)")
         said = renamed(given)
         if "label" in said and set(said) <= {"label", "score"}:
             return self._classes([str(plain(said["label"]))], given, self.share(said.get("score"), given))
+        if isinstance(said.get("text"), list | tuple) and "generated_text" in given:  # the whole of a chat
+            return self.outputs({"message": said["text"][-1]}) if said["text"] else []
         if isinstance(said.get("text"), str) and self.takes(o.Text):
             return [o.Text(said["text"], score=self.share(said.get("score"), given), control=self.control_name)]
         if self.takes(o.Ranking) and all(isinstance(value, list | tuple) for value in values):
@@ -287,6 +298,8 @@ class Reading(Menu):
                 trees = [control for control in self.takes(o.Taxonomy) if control.tag == "Taxonomy"]
                 if trees:
                     return [o.Taxonomy(tuple(map(tuple, words)), control=trees[0].name)]
+        if bare.are_rows_of_boxes(items, self):
+            raise self.refuse(given, bare.ROWS)
         found: list[o.Output] = []
         for each in items:
             record = self._record(each, each) if isinstance(each, tuple) else None

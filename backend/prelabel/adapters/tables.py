@@ -9,13 +9,17 @@ from prelabel.adapters import ocr
 from prelabel.adapters.arrays import corners
 from prelabel.adapters.detectors import by_column
 from prelabel.adapters.drawn import CORNERS
-from prelabel.adapters.flags import stretches
+from prelabel.adapters.flags import STRETCHES, stretches
 from prelabel.adapters.values import is_number, plain
 
 if TYPE_CHECKING:
     from prelabel.adapters.reading import Reading
 
-_SIZES = (("x", "y", "width", "height"), ("left", "top", "width", "height"))
+_PLACES = (
+    *((keys, "xyxy") for keys in CORNERS),
+    *((keys, "xywh") for keys in (("x", "y", "width", "height"), ("left", "top", "width", "height"))),
+    *((keys, "cxcywh") for keys in (("xcenter", "ycenter", "width", "height"), ("cx", "cy", "width", "height"))),
+)
 _LABELS = ("label", "name", "class_name", "category", "class")
 _SCORES = ("score", "confidence", "conf", "probability")
 
@@ -27,7 +31,7 @@ def data_frame(value: Any, reading: Reading) -> list[o.Output]:
     columns = {str(name): name for name in value.columns}
     if columns.keys() >= ocr.TESSERACT:
         return ocr.tesseract({name: value[column].tolist() for name, column in columns.items()}, reading)
-    for keys, form in (*((keys, "xyxy") for keys in CORNERS), *((keys, "xywh") for keys in _SIZES)):
+    for keys, form in _PLACES:
         if columns.keys() >= set(keys) and reading.takes(o.Box) and not columns.keys() & {"text", "rotation", "page"}:
             return _boxes(value, columns, keys, form, reading)
     rows = [{str(name): _known(cell) for name, cell in row.items()} for row in value.to_dict("records")]
@@ -50,12 +54,15 @@ def _boxes(value: Any, columns: dict[str, Any], keys: Any, form: str, reading: R
     if score is not None:
         said["scores"] = value[score].to_numpy()
     four = value[[columns[key] for key in keys]].to_numpy()
-    return by_column(said, reading, corners(four, form))
+    return by_column(said, reading, corners(four, form), raw=value)
 
 
 def series(value: Any, reading: Reading) -> list[o.Output]:
-    """Probabilities by class name; or flags whose index is the time."""
-    if value.dtype.kind == "b" and not all(isinstance(name, str) for name in value.index):
+    """Probabilities by class name; flags whose index is the time; or what a column of one or more answers says."""
+    if all(isinstance(name, str) for name in value.index):
+        return reading.outputs({str(name): _known(cell) for name, cell in value.items()})
+    flags = value.dtype.kind == "b" or (value.dtype.kind in "iu" and any(map(reading.takes, STRETCHES)))
+    if flags:
         times = None if type(value.index).__name__ == "RangeIndex" and not value.index.name else value.index.to_numpy()
         return stretches(value.to_numpy(), times, reading, value)
-    return reading.outputs({str(name): _known(cell) for name, cell in value.items()})
+    return reading.outputs([_known(cell) for cell in value])

@@ -56,6 +56,15 @@ def tagged_tokens(tokens: Sequence[Mapping[str, Any]], reading: Reading) -> list
     ]
 
 
+_OF_ANSWERS = frozenset({"answer", "score", "start", "end", "words", "word_ids", "page"})
+"""Keys of an answer; Donut's, to a question about a document, has no other key than ``answer``."""
+
+
+def is_answer(given: Mapping[Any, Any]) -> bool:
+    """Whether a dict is an answer of one of transformers' pipelines."""
+    return isinstance(given.get("answer"), str) and ("score" in given or given.keys() <= _OF_ANSWERS)
+
+
 def answers(rows: Sequence[Mapping[str, Any]], reading: Reading) -> list[o.Output]:
     """Answers to a question (extractive, of a document or of a picture): the best, as text, span or class."""
     best = max(rows, key=lambda row: plain(row.get("score")) or 0.0)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import Enum
+from itertools import accumulate, islice
 from typing import Any, TypeGuard
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: PLR0911 (one return a kind)
     """``value`` without its framework: scalars of NumPy and Torch as Python's, tensors as arrays, models as dicts.
 
-    So are dataclasses (a recognizer's segments, say); prelabel's own outputs stay.
+    So are dataclasses (a recognizer's segments, say); prelabel's own outputs stay. Numbers of a precision that NumPy
+    lacks (bfloat16) become float32; other frameworks' arrays (JAX, TensorFlow) are taken by ``__array__``.
     """
     kind = type(value)
     if kind in _PLAIN:
@@ -19,7 +22,7 @@ def plain(value: Any) -> Any:
         return plain(value.value)
     module = kind.__module__.partition(".")[0]
     if module == "torch" and hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+        value = _of_torch(value.detach().cpu())
         module = "numpy"
     if module == "numpy" and getattr(value, "ndim", None) == 0:
         return value.item()
@@ -27,11 +30,22 @@ def plain(value: Any) -> Any:
         return value.model_dump()
     if hasattr(kind, "__dataclass_fields__") and module != "prelabel":
         return {name: getattr(value, name) for name in kind.__dataclass_fields__}
+    if module not in _KNOWN and hasattr(kind, "__array__"):
+        return plain(value.__array__())
     return value
+
+
+def _of_torch(tensor: Any) -> Any:
+    try:
+        return tensor.resolve_conj().resolve_neg().numpy()
+    except TypeError:  # bfloat16, float8
+        return tensor.float().numpy()
 
 
 _NUMBERS = frozenset({int, float})
 _PLAIN = frozenset({str, int, float, bool, type(None), dict, list, tuple})
+_KNOWN = frozenset({"numpy", "pandas", "prelabel", "PIL"})
+"""Packages whose arrays are not looked at by ``__array__``."""
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:
@@ -82,16 +96,46 @@ def numbers(value: Any, length: int) -> list[float] | None:
     return found if all(is_number(each) for each in found) else None
 
 
-def sample(value: Any, most: int = 60) -> str:
-    """A short picture of ``value`` for a message."""
-    if is_array(value):
-        return f"array of shape {tuple(value.shape)} and dtype {value.dtype}"
+def sample(value: Any, most: int = 100) -> str:
+    """A short picture of ``value`` for a message: the first of its parts, of arrays the shape, and no secrets."""
     if isinstance(value, Mapping) and value:
-        key, first = next(iter(value.items()))
-        text = f"{{{key!r}: {sample(first, most // 2)}{', ...' if len(value) > 1 else ''}}}"
-    elif isinstance(value, list | tuple) and value:
-        inner = f"{sample(value[0], most // 2)}{', ...' if len(value) > 1 else ''}"
-        text = f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
-    else:
-        text = " ".join(repr(value)[:1000].split())
+        parts = [f"{key!r}: {_part(item, key)}" for key, item in islice(value.items(), _PARTS)]
+        return f"{{{_joined(parts, len(value), most - 2)}}}"
+    if type(value) in {list, tuple} and value:
+        inner = _joined([_part(item) for item in value[:_PARTS]], len(value), most - 2)
+        return f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
+    if hasattr(value, "columns") and hasattr(value, "iloc"):
+        columns = _joined([str(name) for name in value.columns[:_PARTS]], len(value.columns), most)
+        return f"of {len(value)} rows with {columns}"
+    if hasattr(value, "shape") and hasattr(value, "dtype") and getattr(value, "ndim", None):
+        return f"{type(value).__name__} {of_shape(value)}"
+    return _shortened(value, most)
+
+
+def of_shape(value: Any) -> str:
+    """What is said of an array or a tensor behind the name of its type."""
+    return f"of shape {list(value.shape)} and dtype {str(value.dtype).removeprefix('torch.')}"
+
+
+_PARTS = 8
+"""Most parts of a container that a sample shows."""
+_SECRET = re.compile("api_?key|token|secret|passw|authori[sz]|credential", re.IGNORECASE)
+
+
+def _part(item: Any, key: Any = None) -> str:
+    if isinstance(key, str) and isinstance(item, str) and _SECRET.search(key):
+        return "***"
+    return sample(item, 40)
+
+
+def _joined(parts: list[str], total: int, most: int) -> str:
+    """As many of ``parts`` as fit (one at least), and dots for the rest of ``total``."""
+    ends = list(accumulate(len(part) + 2 for part in parts))
+    fitting = max(1, sum(end <= most for end in ends))
+    return ", ".join(parts[:fitting]) + (", ..." if fitting < total else "")
+
+
+def _shortened(value: Any, most: int) -> str:
+    """The ``repr`` in one line."""
+    text = " ".join(repr(value)[:1000].split())
     return text if len(text) <= most else text[: most - 3] + "..."

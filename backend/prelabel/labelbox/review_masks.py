@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from prelabel.masks import Bools, Bytes
+from prelabel.outlines import filled
 
 PALETTE = ((230, 25, 75), (60, 180, 75), (0, 130, 200), (245, 130, 48), (145, 30, 180), (70, 240, 240), (240, 50, 230))
 """Colours of instances that brought none."""
@@ -81,14 +82,7 @@ def to_composite(masks: Sequence[tuple[Bools, Sequence[int]]]) -> str:
 
 def from_outline(points: Sequence[tuple[float, float]], width: int, height: int) -> Bools:
     """The pixels inside a ring of points in pixels."""
-    import cv2  # noqa: PLC0415 (imported by those who convert outlines)
-
-    canvas = np.zeros((height, width), dtype=np.uint8)
-    shift = 4  # OpenCV's fixed point: sixteenths of a pixel, whose centre is at whole numbers
-    ring = np.round((np.asarray(points, dtype=np.float64) - 0.5) * (1 << shift)).astype(np.int32)
-    cv2.fillPoly(canvas, [ring], [1], shift=shift)
-    inside: Bools = canvas.astype(np.bool_)
-    return inside
+    return filled([points], width=width, height=height)
 
 
 def _encoded(pixels: Bytes) -> str:

@@ -9,7 +9,7 @@ from prelabel.labeling.config import LabelingConfig, or_list, readable, some, ta
 from prelabel.labeling.elements import ControlTag
 from prelabel.labeling.tags import INPUT_NOUNS, NOUNS, READS, TAKES
 from prelabel.model import InputKind
-from prelabel.outputs import Choice, Choices, Output, Raw, Regions, Relation, Taxonomy
+from prelabel.outputs import Choice, Choices, DateTime, Number, Output, Rating, Raw, Regions, Relation, Taxonomy, Text
 
 REASON_LENGTH = 300
 """Most characters of a refusal: it travels in a HTTP reason phrase."""
@@ -19,6 +19,8 @@ LISTED_LABELS = 12
 
 _ALWAYS: tuple[type[Output], ...] = (Raw, Regions, Relation)
 _CLASSES: tuple[type[Output], ...] = (Choice, Choices, Taxonomy)
+_ANSWERS: tuple[type[Output], ...] = (*_CLASSES, Text, Rating, Number, DateTime)
+"""What may be said of the whole item, or of a region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,9 @@ def _split_outputs(
     for each in outputs or ():
         fits = each in _ALWAYS or each not in TAKES or _controls_for(config, each)
         (taken if fits else lost).append(each)
+    if all(each in _ANSWERS for each in taken):  # then there is no region that could be asked about
+        only = [each for each in taken if all(control.per_region for control in _controls_for(config, each))]
+        taken, lost = [each for each in taken if each not in only], [*lost, *only]
     return taken, lost
 
 

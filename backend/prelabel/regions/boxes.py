@@ -45,10 +45,12 @@ def columns(output: Boxes) -> tuple[NDArray[np.float64], list[str | None], list[
     """
     import numpy as np  # noqa: PLC0415 (NumPy is imported by those who send arrays)
 
+    from prelabel.adapters.values import plain  # noqa: PLC0415 (as above)
+
     try:
-        corners = np.asarray(output.corners, dtype=np.float64)
+        corners = np.asarray(plain(output.corners), dtype=np.float64)
         corners = corners.reshape(0, 4) if corners.size == 0 else corners
-        said = None if output.scores is None else np.asarray(output.scores, dtype=np.float64)
+        said = None if output.scores is None else np.asarray(plain(output.scores), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise OutputError(f"boxes cannot be read: {error}.", hint="Give corners [N, 4] and scores [N].") from error
     number = len(corners)

@@ -274,9 +274,10 @@ def outlines(output: Mask, target: Target) -> list[Shape]:
 def _pixels(output: Mask, target: Target) -> tuple[Bools, tuple[int, int]]:
     """What is inside, as large as the image where its size is known; and that size."""
     from prelabel import masks  # noqa: PLC0415 (as above)
+    from prelabel.adapters.values import plain  # noqa: PLC0415 (as above)
 
     try:
-        inside = masks.binary(output.array, output.threshold)
+        inside = masks.binary(plain(output.array), output.threshold)
     except ValueError as error:
         raise OutputError(
             f"a mask cannot be read: {error}", hint="Give an array [height, width] of bool, int or 0..1."

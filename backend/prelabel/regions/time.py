@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from datetime import date, datetime, time, timezone
 from typing import Any
 
 from prelabel.outputs import Segment, SeriesSegment
-from prelabel.regions.target import Shape, Target, Unfit, finite, tidy
+from prelabel.regions.target import Shape, Target, Unfit, attribute, finite, tidy
 
 
 def segment(output: Segment, target: Target) -> Shape:
@@ -30,6 +31,9 @@ def segment(output: Segment, target: Target) -> Shape:
 def series_segment(output: SeriesSegment, target: Target) -> Shape:
     """A stretch or an instant of a time series, in the values of its time column."""
     start, end = output.start, output.start if output.end is None else output.end
+    if isinstance(start, date) and isinstance(end, date) and _instant(end) < _instant(start):
+        raise Unfit(f"its end {end} is before its start {start}")
+    start, end = _written(start, target), _written(end, target)
     numbers: dict[str, Any] = {}
     for name, moment in (("start", start), ("end", end)):
         if isinstance(moment, str):
@@ -40,3 +44,31 @@ def series_segment(output: SeriesSegment, target: Target) -> Shape:
     if output.end is not None and not isinstance(start, str) and not isinstance(end, str) and end < start:
         raise Unfit(f"its end {end} is before its start {start}")
     return Shape({**numbers, "instant": output.end is None})
+
+
+def _instant(moment: date) -> datetime:
+    """A date or time that can be compared and counted; without a time zone it is taken as UTC."""
+    moment = moment if isinstance(moment, datetime) else datetime.combine(moment, time())
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+
+
+def _written(moment: float | str | date, target: Target) -> float | str:
+    """A date as the time column has it, by the tag's ``timeFormat``; else as it is.
+
+    The directives are d3's (https://d3js.org/d3-time-format), which are Python's but for ``%L`` (milliseconds), ``%Q``
+    and ``%s`` (of the epoch).
+    """
+    if not isinstance(moment, date):
+        return moment
+    form = attribute(target.shown.attributes, "timeFormat")
+    if not form:
+        tag = f"{target.shown.tag} {target.shown.name!r}"
+        raise Unfit(f"it begins or ends at a date, and {tag} has no timeFormat to write it in: give numbers")
+    since = _instant(moment).timestamp()
+    for directive, said in (
+        ("%L", f"{int(since * 1000) % 1000:03d}"),
+        ("%Q", f"{since * 1000:.0f}"),
+        ("%s", f"{since:.0f}"),
+    ):
+        form = form.replace(directive, said)
+    return moment.strftime(form)
