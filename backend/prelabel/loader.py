@@ -58,6 +58,8 @@ BUILT_IN = {
 _EXISTING = "prelabel_wrappers.label_studio_ml:LabelStudioMLModel"
 _CALLABLE = "prelabel_wrappers.callable:CallableModel"
 _HOOKS = {"load", "unload", "fit", "save", "embed", "encode"}
+_given: set[str] = set()
+"""Directories of the files that were run, which stand in ``sys.path``."""
 
 
 def load_wrapper(target: str, options: Mapping[str, str] | None = None) -> ModelWrapper:
@@ -211,8 +213,7 @@ def _module_from_file(path: Path) -> ModuleType:
     if not file.is_file():
         raise NotFoundError(f"there is no file {path}.", hint="`prelabel init DIR` writes a starting point.")
     name = f"prelabel_model_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    if str(file.parent) not in sys.path:
-        sys.path.insert(0, str(file.parent))
+    _first_in_path(file.parent)
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ModelLoadError(f"{path} is not a Python file.", hint="Give a .py file.")
@@ -227,6 +228,17 @@ def _module_from_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _first_in_path(directory: Path) -> None:
+    """Let a file import its neighbours, also where those of another directory have the same names (``model.py``)."""
+    others = {each for each in sys.path if each in _given and each != str(directory)}
+    for neighbour in directory.glob("*.py"):
+        known = getattr(sys.modules.get(neighbour.stem), "__file__", None)
+        if known is not None and str(Path(known).parent) in others:
+            del sys.modules[neighbour.stem]
+    sys.path[:] = [str(directory), *(each for each in sys.path if each != str(directory))]
+    _given.add(str(directory))
 
 
 def _attribute(module: ModuleType, name: str, where: str) -> Any:
@@ -314,6 +326,16 @@ def _wrap(found: Any, label: str, options: dict[str, str]) -> ModelWrapper:
 
 
 # --- errors of users' code
+_PACKAGES = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+"""What is to be installed for a module, where it is called otherwise."""
+
+
 @contextmanager
 def _user_code(what: str, file: Path | None = None) -> Iterator[None]:
     """Whatever a user's code raises, as one sentence that says where; the traceback stays with the cause."""
@@ -323,8 +345,8 @@ def _user_code(what: str, file: Path | None = None) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         logger.debug("%s", what, exc_info=True)
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         raise ModelLoadError(
             f"{what}: {place_of(error, file)}{type(error).__name__}: {first_line(error)}.",
-            hint=f"Install it, for example with `pip install {missing.partition('.')[0]}`." if missing else "",
+            hint=f"Install it, for example with `pip install {_PACKAGES.get(missing, missing)}`." if missing else "",
         ) from error

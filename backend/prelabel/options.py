@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 from prelabel.errors import ModelLoadError
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
+_OBJECTS = {dict, Mapping}
+
+
+@dataclass(frozen=True)
+class Within:
+    """The bounds of a number that an option takes, both included: ``Annotated[float, Within(0, 1)]``."""
+
+    least: float
+    most: float = math.inf
+
+    def __str__(self) -> str:
+        return f"from {self.least:g}" + (f" to {self.most:g}" if self.most < math.inf else "")
+
+
+Share = Annotated[float, Within(0, 1)]
+Amount = Annotated[float, Within(0)]
+Count = Annotated[int, Within(1)]
 
 
 def bind(target: Callable[..., Any], options: Mapping[str, str], label: str, *, skip: int = 0) -> dict[str, Any]:
@@ -63,7 +82,7 @@ def _types(target: Callable[..., Any]) -> dict[str, Any]:
     """The parameters' types; those that cannot be resolved are left out and take text."""
     where = target.__init__ if inspect.isclass(target) else target
     try:
-        return typing.get_type_hints(where)
+        return typing.get_type_hints(where, include_extras=True)
     except (NameError, TypeError, AttributeError):
         raw = getattr(where, "__annotations__", {})
         return {name: kind for name, kind in raw.items() if not isinstance(kind, str)}
@@ -73,6 +92,8 @@ def _convert(text: str, kind: Any) -> Any:  # noqa: PLR0911 (one return a type)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind in (Any, str, inspect.Parameter.empty):
         return text
+    if origin is Annotated:
+        return _within(_convert(text, arguments[0]), arguments[1:], text)
     if kind is bool:
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
@@ -87,7 +108,17 @@ def _convert(text: str, kind: Any) -> Any:  # noqa: PLR0911 (one return a type)
         return _convert_several(text, origin or kind, arguments)
     if inspect.isclass(kind) and issubclass(kind, Enum):
         return kind(text) if text in {str(member.value) for member in kind} else kind[text]
-    return json.loads(text)
+    found = json.loads(text)
+    if (origin or kind) in _OBJECTS and not isinstance(found, dict):
+        raise ValueError(text)
+    return found
+
+
+def _within(value: Any, bounds: tuple[Any, ...], text: str) -> Any:
+    for each in bounds:
+        if isinstance(each, Within) and not each.least <= value <= each.most:
+            raise ValueError(text)
+    return value
 
 
 def _one_of(text: str, allowed: tuple[Any, ...]) -> Any:
@@ -119,17 +150,21 @@ def _convert_several(text: str, into: Any, kinds: tuple[Any, ...]) -> Any:
     return values if into in (list, Sequence) else into(values)
 
 
-def shown(kind: Any) -> str:
+def shown(kind: Any) -> str:  # noqa: PLR0911 (one return a kind)
     """A type as a reader of a message writes it."""
     if kind is Any or kind is inspect.Parameter.empty:
         return "text"
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        return " ".join([shown(arguments[0]), *(str(each) for each in arguments[1:] if isinstance(each, Within))])
     if origin in (Union, types.UnionType):
         return " or ".join(shown(k) for k in arguments if k is not type(None))
     if origin is Literal:
         return " or ".join(map(str, arguments))
     if origin in (list, Sequence, tuple):
         return f"comma-separated {shown(arguments[0]) if arguments else 'text'}"
+    if (origin or kind) in _OBJECTS:
+        return "JSON object"
     return {str: "text", Path: "path", int: "integer", float: "number", bool: "true or false"}.get(
         kind, getattr(kind, "__name__", str(kind))
     )

@@ -13,6 +13,7 @@ from prelabel.errors import ModelError, ModelLoadError
 from prelabel.loader import load, load_wrapper
 from prelabel.model import InputKind, ModelWrapper, Surroundings
 from prelabel.outputs import Choice
+from prelabel_wrappers.frameworks import missing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +32,7 @@ class Classifier(ModelWrapper):
     Args:
         encoder: ``words`` (texts, by their words and pairs of words), or a wrapper that can embed: ``minilm``,
             ``wordllama`` (texts), ``efficientnet`` (images), or one of your own (``my_encoder.py:Encoder``).
+        control: the ``Choices`` or ``Taxonomy`` (its name) that it learns and answers; needed where there are several.
         strength: how closely it follows the examples (scikit-learn's ``C``); larger is closer. Without it 10 for words,
             1 for embeddings.
     """
@@ -38,15 +40,21 @@ class Classifier(ModelWrapper):
     name = "classifier"
     outputs = (Choice,)
 
-    def __init__(self, encoder: str = "words", *, strength: float | None = None) -> None:
+    def __init__(self, encoder: str = "words", *, control: str | None = None, strength: float | None = None) -> None:
         self.encoder = None if encoder == "words" else load_wrapper(encoder)
         if self.encoder is not None and not self.encoder.can_embed:
             raise ModelLoadError(
                 f"{encoder} cannot embed.", hint="Take minilm, wordllama, efficientnet, or a wrapper with `embed`."
             )
         self.input = self.encoder.input if self.encoder is not None else InputKind.TEXT
+        self.control = control
         self.strength = strength or (10.0 if self.encoder is None else 1.0)
         self._model: Any = None
+
+    @property
+    def clicks_only(self) -> bool:  # type: ignore[override]  # an attribute of other wrappers
+        """Whether it has nothing to say yet: then no task gets an empty prediction, in the way of a later one."""
+        return self.artifact is None and self._model is None
 
     def enter(self, surroundings: Surroundings) -> None:
         """Tell the encoder, too."""
@@ -57,8 +65,9 @@ class Classifier(ModelWrapper):
         """Load the encoder, and what was learnt."""
         try:
             import joblib
+            import sklearn  # noqa: F401 (joblib comes with other packages, too)
         except ModuleNotFoundError as error:
-            raise ModelLoadError("scikit-learn is not installed.", hint='pip install "prelabel[sklearn]"') from error
+            raise missing("scikit-learn", "sklearn") from error
         if self.encoder is not None:
             load(self.encoder)
         if self.artifact is not None:
@@ -72,7 +81,12 @@ class Classifier(ModelWrapper):
         labels = self.labels or ()
         chances = self._model.predict_proba(self._features(batch))
         return [
-            Choice(labels[best], score=float(row[best]), distribution=dict(zip(labels, row.tolist(), strict=True)))
+            Choice(
+                labels[best],
+                score=float(row[best]),
+                distribution=dict(zip(labels, row.tolist(), strict=True)),
+                control=self.control,
+            )
             for row, best in zip(chances, chances.argmax(axis=1).tolist(), strict=True)
         ]
 
@@ -87,25 +101,38 @@ class Classifier(ModelWrapper):
         from sklearn.preprocessing import StandardScaler
 
         labels: list[str] = []
-        features = self._all_features(examples, labels)
+        several: set[str] = set()
+        features = self._all_features(examples, labels, several)
         if len(set(labels)) < 2:
             said = f"only {labels[0]!r}" if labels else "none"
-            raise ModelError(f"there is nothing to tell apart: of the classes {said} is annotated.", hint="Label more.")
+            hint = "Label more."
+            if several:
+                names = ", ".join(sorted(several))
+                hint = (
+                    f"Tasks with several classes teach nothing; name the control to learn: -o control=NAME of {names}."
+                )
+            raise ModelError(f"there is nothing to tell apart: of the classes {said} is annotated.", hint=hint)
         head = LogisticRegression(C=self.strength, max_iter=1000, class_weight="balanced")
         self._model = self._words(head) if self.encoder is None else make_pipeline(StandardScaler(), head)
         self._model.fit(features, labels)
         self.labels = tuple(self._model.classes_)
 
-    def _all_features(self, examples: Iterable[Example], labels: list[str]) -> Any:
-        """Features of the examples with one class, whose classes are put into ``labels``; images are not kept."""
+    def _all_features(self, examples: Iterable[Example], labels: list[str], several: set[str]) -> Any:
+        """Features of the examples with one class, whose classes are put into ``labels``; images are not kept.
+
+        ``several`` gets the controls of examples with more than one.
+        """
         import numpy as np
 
         rows: list[Any] = []
         waiting: list[Any] = []
         for example in examples:
-            if (label := example.label) is not None:
-                labels.append(label)
+            said = [one for one in example.choices if self.control in {None, one.control}]
+            if len(said) == 1 and isinstance(said[0], Choice):
+                labels.append(said[0].label)
                 waiting.append(example.value)
+            else:
+                several.update(one.control or "" for one in said)
             if len(waiting) == BATCH:
                 rows.extend(self._features(waiting))
                 waiting = []

@@ -10,6 +10,7 @@ from prelabel import loader
 from prelabel.data import DataReader
 from prelabel.errors import ModelNotReadyError, PrelabelError
 from prelabel.model import InputKind, Item, ModelWrapper, Surroundings
+from prelabel.options import Share
 from prelabel.outputs import Output
 from prelabel.settings import load_settings
 from prelabel_wrappers.ensemble_members import Member, members_from
@@ -40,8 +41,8 @@ class EnsembleModel(ModelWrapper):
         members: str,
         *,
         together: Literal["mean", "vote"] = "mean",
-        least: float = 0.5,
-        overlap: float = 0.55,
+        least: Share = 0.5,
+        overlap: Share = 0.55,
     ) -> None:
         self.members = members_from(members)
         self.name = "ensemble"

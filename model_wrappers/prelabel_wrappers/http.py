@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
+from prelabel.adapters.values import sample
 from prelabel.errors import ModelError, ModelNotReadyError, PrelabelError
 from prelabel.model import InputKind, ModelWrapper
+from prelabel.options import Amount, Count
 from prelabel_wrappers import class_names
 from prelabel_wrappers.http_calls import Caller
 from prelabel_wrappers.http_expressions import Made, expression, template
 from prelabel_wrappers.http_headers import headers_from, parsed_url, shown_url
 from prelabel_wrappers.http_values import seen
+
+logger = logging.getLogger(__name__)
 
 
 class HttpModel(ModelWrapper):
@@ -44,13 +49,13 @@ class HttpModel(ModelWrapper):
         request: str = "{value: value}",
         answer: str = "@",
         labels: str | None = None,
-        batch: int = 1,
+        batch: Count = 1,
         fetch: bool = True,
         method: Literal["POST", "PUT", "PATCH"] = "POST",
         headers: dict[str, str] | None = None,
-        concurrency: int = 4,
-        timeout_s: float = 60.0,
-        attempts: int = 5,
+        concurrency: Count = 4,
+        timeout_s: Amount = 60.0,
+        attempts: Count = 5,
     ) -> None:
         self._url = url
         self.name = parsed_url(url).host
@@ -62,6 +67,7 @@ class HttpModel(ModelWrapper):
         self.max_batch_size = self._batch * max(1, concurrency)
         self._told = repr((shown_url(url), request, answer, self.labels, batch, fetch, method, sorted(self._headers)))
         self._request: Made | None = None
+        self._warned = False
         self._caller: Caller | None = None
 
     def load(self) -> None:
@@ -120,7 +126,14 @@ class HttpModel(ModelWrapper):
             raise ModelError(
                 f"{caller.url} answered with something that is not JSON.", hint="Only JSON answers can be read."
             ) from None
-        return self._answer(said)
+        made = self._answer(said)
+        if made is None and said and not self._warned:
+            self._warned = True
+            logger.warning(
+                "%s finds nothing in the answer of %s, %s: is --opt answer right? This is told once.",
+                repr(self._answer_told), caller.url, caller.hidden(sample(said)),
+            )  # fmt: skip
+        return made
 
     def unload(self) -> None:
         """Close the connections."""

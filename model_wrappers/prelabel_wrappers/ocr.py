@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from prelabel.adapters.instances import turned
 from prelabel.errors import ModelLoadError
 from prelabel.model import InputKind, ModelWrapper
+from prelabel.options import Share
 from prelabel.outputs import Box, Polygon, Text
 from prelabel_wrappers.frameworks import missing
 
@@ -39,6 +40,7 @@ class OcrModel(ModelWrapper):
 
     input = InputKind.ARRAY
     outputs = (Box, Polygon, Text)
+    adapts = True
     name = "ocr"
 
     def __init__(
@@ -48,7 +50,7 @@ class OcrModel(ModelWrapper):
         engine: Literal["rapidocr", "tesseract"] = "rapidocr",
         language: str = "eng",
         layout: int = 3,
-        min_score: float = 0.5,
+        min_score: Share = 0.5,
         threads: int = 1,
     ) -> None:
         self.engine = engine

@@ -15,7 +15,7 @@ from prelabel.loader import digest_files
 from prelabel.model import InputKind, ModelWrapper
 from prelabel.outputs import Choice, Choices, Number
 from prelabel_wrappers.features import matrix
-from prelabel_wrappers.frameworks import existing, missing
+from prelabel_wrappers.frameworks import stored
 from prelabel_wrappers.heads import choice
 
 if TYPE_CHECKING:
@@ -50,12 +50,9 @@ class SklearnModel(ModelWrapper):
 
     def load(self) -> None:
         """Read the file; learn the classes."""
-        try:
-            import joblib
-            from sklearn.base import is_regressor
-        except ModuleNotFoundError as error:
-            raise missing("scikit-learn", "sklearn") from error
-        self._estimator = joblib.load(existing(self.path))
+        self._estimator = stored(self.path, "sklearn")
+        from sklearn.base import is_regressor
+
         if not hasattr(self._estimator, "predict"):
             raise ModelLoadError(
                 f"{self.path} holds {type(self._estimator).__name__}, which has no predict.",

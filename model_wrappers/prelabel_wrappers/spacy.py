@@ -10,6 +10,7 @@ from typing import Any
 from prelabel.errors import ModelLoadError
 from prelabel.loader import digest_files
 from prelabel.model import InputKind, ModelWrapper
+from prelabel.options import Share
 from prelabel.outputs import Choice, Choices, Output, Span
 from prelabel_wrappers.frameworks import missing
 
@@ -37,7 +38,7 @@ class SpacyModel(ModelWrapper):
         *,
         spans: str | None = None,
         labels: list[str] | None = None,
-        threshold: float = 0.5,
+        threshold: Share = 0.5,
         disable: list[str] | None = None,
     ) -> None:
         self.model = model
@@ -59,10 +60,11 @@ class SpacyModel(ModelWrapper):
         try:
             self._pipeline = spacy.load(self.model, disable=list(self.disable))
         except OSError as error:
-            raise ModelLoadError(
-                f"spaCy finds no pipeline {self.model!r}.",
-                hint=f"Install it (`python -m spacy download {self.model}`) or give the path of its directory.",
-            ) from error
+            if "/" in self.model or Path(self.model).is_dir():
+                hint = "Give the directory that has its config.cfg, as `Language.to_disk` writes it."
+            else:
+                hint = f"Install it (`python -m spacy download {self.model}`) or give the path of its directory."
+            raise ModelLoadError(f"spaCy finds no pipeline {self.model!r}.", hint=hint) from error
         known: list[str] = []
         kinds: list[type[Output]] = []
         for name in self._pipeline.pipe_names:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prelabel import outputs as o
-from prelabel.errors import ModelLoadError
+from prelabel.errors import ModelLoadError, TaskError
 from prelabel.loader import digest_files
 from prelabel.model import InputKind, ModelWrapper
+from prelabel.options import Share
 from prelabel_wrappers.frameworks import existing, missing
 
 if TYPE_CHECKING:
@@ -42,12 +43,16 @@ JOBS: Mapping[str, Job] = {
     "zero-shot-image-classification": Job(InputKind.IMAGE, _CLASS, {}, named=False),
     "object-detection": Job(InputKind.IMAGE, (o.Box, o.Boxes), {}),
     "image-segmentation": Job(InputKind.IMAGE, (o.Mask,), {}),
+    "document-question-answering": Job(InputKind.IMAGE, (o.Text, *_CLASS), {}, named=False),
+    "visual-question-answering": Job(InputKind.IMAGE, (*_CLASS, o.Text), {}, named=False),
     "image-to-text": Job(InputKind.IMAGE, (o.Text,), {}, named=False),
     "image-text-to-text": Job(InputKind.IMAGE, (o.Text,), {}, named=False),
     "audio-classification": Job(InputKind.AUDIO, _CLASS, {"top_k": 1_000_000}),
     "automatic-speech-recognition": Job(InputKind.AUDIO, (o.Segment, o.Text), {"return_timestamps": True}, named=False),
 }
 """Tasks that are known here; the adapters read what their pipelines return."""
+ASKED = frozenset({"document-question-answering", "visual-question-answering"})
+"""Tasks that need a question."""
 SCORED = frozenset({"object-detection", "image-segmentation"})
 """Tasks whose pipelines drop what is below a threshold."""
 
@@ -63,6 +68,7 @@ class TransformersModel(ModelWrapper):
             ``image-classification``, ``object-detection``, ``image-segmentation``, ``audio-classification``,
             ``automatic-speech-recognition`` ...). Default: what the model's own files say.
         labels: what zero-shot classification chooses from.
+        question: what is asked about a document or picture; ``$field``: that field of the task's data.
         min_score: objects and segments with less are left out.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; ``auto``: a GPU where there is one.
         half: half precision: float16 on a GPU, bfloat16 on a CPU.
@@ -75,7 +81,8 @@ class TransformersModel(ModelWrapper):
         *,
         task: str | None = None,
         labels: list[str] | None = None,
-        min_score: float = 0.5,
+        question: str | None = None,
+        min_score: Share = 0.5,
         device: str = "auto",
         half: bool = False,
         revision: str | None = None,
@@ -84,6 +91,7 @@ class TransformersModel(ModelWrapper):
         self.name = Path(model).name
         self.labels = tuple(labels) if labels else None
         self._candidates = list(labels or ())
+        self._question = question
         self._min_score, self._device, self._half, self._revision = min_score, device, half, revision
         self._pipeline: Any = None
         if task is not None:
@@ -96,6 +104,12 @@ class TransformersModel(ModelWrapper):
         self._job, self.input, self.outputs = job, job.input, job.outputs
         if task.startswith("zero-shot") and not self._candidates:
             raise ModelLoadError(f"{task} needs labels to choose from.", hint="Give them: --opt labels=sport,politics")
+        if task in ASKED:
+            self.adapts = True  # an answer is a text or a class, whichever is wanted
+            if not self._question:
+                raise ModelLoadError(f"{task} needs a question.", hint="Give it: --opt question='What is the total?'")
+            if self._question.startswith("$"):
+                self.input = InputKind.ITEM
 
     def load(self) -> None:
         """Make the pipeline; a name that is no directory is downloaded."""
@@ -106,13 +120,10 @@ class TransformersModel(ModelWrapper):
         path = Path(self.model).expanduser()
         if not path.exists() and (self.model.count("/") > 1 or self.model[:1] in ".~/"):
             existing(path)
-        more: dict[str, Any] = {}
+        device = _best_device() if self._device == "auto" else self._device
+        more: dict[str, Any] = {"device": device}
         if self._half:
-            more["dtype"] = "bfloat16" if self._device == "cpu" else "float16"
-        if self._device != "auto":
-            more["device"] = self._device
-        else:
-            more["device"] = _best_device()
+            more["dtype"] = "bfloat16" if device == "cpu" else "float16"
         source = str(path) if path.exists() else self.model
         self._pipeline = transformers.pipeline(self.task, model=source, revision=self._revision, **more)
         if self.task is None:
@@ -129,8 +140,20 @@ class TransformersModel(ModelWrapper):
         if self._candidates and not self._job.named:
             arguments["candidate_labels"] = self._candidates
         items = [_heard(item) for item in batch] if self.input is InputKind.AUDIO else list(batch)
-        said: Sequence[Any] = self._pipeline(items, batch_size=len(items), **arguments)
+        if self._pipeline.task in ASKED:
+            items = [self._asked(item) for item in batch]
+        together = 1 if self._pipeline.task in ASKED else len(items)  # batches of these fail in transformers 5
+        said: Sequence[Any] = self._pipeline(items, batch_size=together, **arguments)
         return said
+
+    def _asked(self, item: Any) -> dict[str, Any]:
+        question = self._question or ""
+        if not question.startswith("$"):
+            return {"image": item, "question": question}
+        field = question[1:]
+        if field not in item.task.data:
+            raise TaskError(f"field {field!r} is missing, which is the question.", task=item.task.id)
+        return {"image": item.value, "question": str(item.task.data[field])}
 
     def unload(self) -> None:
         """Free the model, on a GPU too."""
@@ -144,7 +167,8 @@ class TransformersModel(ModelWrapper):
         """A digest of the directory (or the name and revision), and the options that change what it says."""
         path = Path(self.model).expanduser()
         what = digest_files([path]) if path.exists() else f"{self.model} {self._revision}".encode()
-        return what + repr((self.task, self._candidates, self._min_score, self._half)).encode()
+        told = (self.task, self._candidates, self._min_score, self._half)
+        return what + repr((*told, self._question) if self._question else told).encode()
 
 
 def _best_device() -> str:

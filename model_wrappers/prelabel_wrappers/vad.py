@@ -10,6 +10,7 @@ import numpy as np
 
 from prelabel.errors import ModelLoadError
 from prelabel.model import Audio, InputKind, ModelWrapper
+from prelabel.options import Amount, Share
 from prelabel.outputs import Segment
 from prelabel_wrappers.frameworks import missing
 from prelabel_wrappers.sounds import mono, stretches
@@ -54,10 +55,10 @@ class VadModel(ModelWrapper):
         *,
         engine: Engine = "silero",
         labels: list[str] | None = None,
-        threshold: float = 0.5,
-        min_speech_s: float = 0.25,
-        min_silence_s: float = 0.2,
-        pad_s: float = 0.03,
+        threshold: Share = 0.5,
+        min_speech_s: Amount = 0.25,
+        min_silence_s: Amount = 0.2,
+        pad_s: Amount = 0.03,
     ) -> None:
         self.engine = engine
         self.labels = tuple(labels) if labels else _LABELS[engine]

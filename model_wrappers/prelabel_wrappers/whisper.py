@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from prelabel.loader import digest_files
 from prelabel.model import Audio, InputKind, ModelWrapper
+from prelabel.options import Count
 from prelabel.outputs import Segment, Text
 from prelabel_wrappers.frameworks import existing, missing
 from prelabel_wrappers.sounds import mono
@@ -46,7 +47,7 @@ class WhisperModel(ModelWrapper):
         label: str | None = None,
         language: str | None = None,
         task: Literal["transcribe", "translate"] = "transcribe",
-        beam: int = 5,
+        beam: Count = 5,
         words: bool = False,
         vad: bool = True,
         prompt: str | None = None,

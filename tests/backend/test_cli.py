@@ -199,6 +199,19 @@ def test_check_says_what_would_be_dropped_and_writes_what_can_be_imported(run: R
     assert second["predictions"][0]["result"][0]["value"] == {"choices": ["Positive"]}
 
 
+def test_check_shows_the_words_of_a_text_area(run: Run, written: Path) -> None:
+    (written / "area.xml").write_text(
+        '<View><Text name="text" value="$text"/><TextArea name="area" toName="text"/></View>'
+    )
+    (written / "writer.py").write_text(
+        "def predict(texts: list[str]):\n    return [text.upper() * 30 for text in texts]\n"
+    )
+    shown = run("check", "writer.py", "--config", "area.xml", "--tasks", "tasks.json")
+    assert shown.exit_code == 0, shown.output
+    assert "task 1: textarea 'GOODGOOD" in shown.stdout
+    assert "...', score" in shown.stdout
+
+
 def test_check_ends_with_1_when_nothing_fits_or_a_task_fails(run: Run, written: Path) -> None:
     (written / "tasks.json").write_text('[{"other": "field"}]')
     failed = run("check", "model.py", "--config", "label.xml", "--tasks", "tasks.json")

@@ -125,6 +125,7 @@ def test_what_cannot_be_found_is_an_error_that_helps(write: Writing, target: str
     [
         ("x = 1\nraise RuntimeError('bad start')", r"model\.py:2: RuntimeError: bad start"),
         ("def f():\n  import no_such_package\nf()", r"model\.py:2: ModuleNotFoundError.*pip install no_such_package"),
+        ("import yaml.nothing.of.it", r"model\.py:1: ModuleNotFoundError.*pip install pyyaml"),
         ("def predict(:", r"model\.py:1: SyntaxError"),
         ("import sys\nsys.exit(3)", r"model\.py:2: SystemExit: 3"),
     ],

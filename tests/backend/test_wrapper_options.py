@@ -57,7 +57,7 @@ def test_every_option_of_every_wrapper_is_explained(name: str) -> None:
 
 def test_a_table_has_a_row_for_each_option() -> None:
     table = option_table("vad")
-    assert "| `threshold` | number | `0.5` | probability from which a frame counts. |" in table
+    assert "| `threshold` | number from 0 to 1 | `0.5` | probability from which a frame counts. |" in table
 
 
 @pytest.mark.parametrize("command", ["serve", "up"])

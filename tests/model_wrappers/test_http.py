@@ -233,6 +233,15 @@ def test_what_is_no_expression_is_told_when_loading(
         model(**options)
 
 
+def test_an_expression_that_finds_nothing_is_told_once(
+    service: Service, model: Callable[..., ModelWrapper], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert list(model(answer="result.nothing").predict([item("x"), item("y")])) == [None, None]
+    told = [record.getMessage() for record in caplog.records if "finds nothing" in record.getMessage()]
+    assert len(told) == 1
+    assert "'result.nothing' finds nothing in the answer of http://" in told[0]
+
+
 def test_an_expression_that_fails_on_an_answer_names_itself(
     service: Service, model: Callable[..., ModelWrapper]
 ) -> None:

@@ -43,7 +43,8 @@ class Fleet:
     def __init__(self, binary: bool = True) -> None:
         self.binary = binary
         self.metadata: dict[str, Any] = {}
-        self.compute: Callable[[np.ndarray[Any, Any]], dict[str, np.ndarray[Any, Any]]] = lambda given: {}
+        self.compute: Callable[[Any], dict[str, np.ndarray[Any, Any]]] = lambda given: {}
+        """Of the input's array, or of several by their names."""
         self.batches: list[int] = []
         self.were_binary: list[bool] = []
         self.asked_outputs: list[list[str]] = []
@@ -70,19 +71,23 @@ class Fleet:
         content = request.get_data()
         length = int(request.headers.get("Inference-Header-Content-Length", len(content)))
         said, raw = json.loads(content[:length]), content[length:]
-        (told,) = said["inputs"]
-        kind = {"FP32": "<f4", "FP16": "<f2", "UINT8": "u1", "BYTES": "O"}[told["datatype"]]
-        if "data" in told:
-            array = np.array(told["data"], dtype=kind).reshape(told["shape"])
-        else:
-            assert told["parameters"]["binary_data_size"] == len(raw)
-            array = (np.array(_strings(raw), dtype=object) if kind == "O" else np.frombuffer(raw, kind)).reshape(
-                told["shape"]
-            )
+        arrays: dict[str, np.ndarray[Any, Any]] = {}
+        for told in said["inputs"]:
+            kind = {"FP32": "<f4", "FP16": "<f2", "UINT8": "u1", "INT64": "<i8", "BYTES": "O"}[told["datatype"]]
+            if "data" in told:
+                array = np.array(told["data"], dtype=kind)
+            else:
+                size = told["parameters"]["binary_data_size"]
+                own, raw = raw[:size], raw[size:]
+                assert len(own) == size
+                array = np.array(_strings(own), dtype=object) if kind == "O" else np.frombuffer(own, kind)
+            arrays[told["name"]] = array.reshape(told["shape"])
+        assert "data" in told or not raw
         self.were_binary.append("data" not in told)
-        self.batches.append(len(array))
+        self.batches.append(len(next(iter(arrays.values()))))
         self.asked_outputs.append([each["name"] for each in said.get("outputs", [])])
-        return self._answer(self.compute(array), binary="data" not in told)
+        given = next(iter(arrays.values())) if len(arrays) == 1 else arrays
+        return self._answer(self.compute(given), binary="data" not in told)
 
     def _answer(self, outputs: dict[str, np.ndarray[Any, Any]], *, binary: bool) -> Response:
         described, raws = [], []
@@ -236,6 +241,73 @@ def test_several_outputs_reach_the_adapters_by_name(fleet: Fleet, model: Callabl
     assert prediction.result[0]["value"]["choices"] == ["b"]
 
 
+# --- several inputs
+def _prices(given: Any) -> Any:
+    reds = np.array([text == "red" for text in given["colour"].ravel()])
+    return {"price": given["size"][:, 0] * given["rate"].ravel() + reds}
+
+
+@pytest.mark.parametrize("fleet", ["binary", "json"], indirect=True)
+def test_several_inputs_get_fields_of_the_task_and_constants(fleet: Fleet, model: Callable[..., ModelWrapper]) -> None:
+    inputs = [described("size", "FP32", [-1, 1]), described("colour", "BYTES", [-1]), described("rate", "FP32", [-1])]
+    fleet.metadata = {"inputs": inputs}
+    fleet.compute = _prices
+    tasks = [Task(1, {"how_big": 2, "colour": "red"}), Task(2, {"how_big": 3, "colour": "blue"})]
+    wrapper = model(inputs='{"size": "$how_big", "colour": "$colour", "rate": 10}')
+    assert wrapper.input is InputKind.TASK
+    assert list(wrapper.predict(tasks)) == [o.Number(21.0), o.Number(30.0)]
+    lacking, right = wrapper.predict([Task(3, {"colour": "red"}), tasks[1]])
+    assert "field 'how_big' is missing" in str(lacking)
+    assert right == o.Number(30.0)
+
+
+def test_inputs_of_one_value_each_get_the_fields_of_their_names(
+    fleet: Fleet, model: Callable[..., ModelWrapper]
+) -> None:
+    names = ("size", "colour", "rate")
+    fleet.metadata = {"inputs": [described(name, "BYTES" if name == "colour" else "FP32", [-1, 1]) for name in names]}
+    fleet.compute = _prices
+    assert list(model().predict([Task(1, {"size": 2, "colour": "red", "rate": 4})])) == [o.Number(9.0)]
+
+
+def test_beside_an_image_the_other_inputs_are_constants(fleet: Fleet, model: Callable[..., ModelWrapper]) -> None:
+    fleet.metadata = {"inputs": [described("image", "UINT8", [-1, 3, 4, 4]), described("bias", "FP32", [2])]}
+    fleet.compute = lambda given: {"y": given["image"].reshape(len(given["image"]), -1)[:, :2] / 255 + given["bias"]}
+    wrapper = model(inputs='{"bias": [0, 3]}', labels="dark,light")
+    assert wrapper.input is InputKind.IMAGE
+    (found,) = wrapper.predict([Image.new("RGB", (8, 8))])
+    assert found.label == "light"
+    with pytest.raises(ModelLoadError, match="bias of net gets a field, and image the task's image"):
+        model(inputs='{"bias": "$bias"}')
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"net has 2 inputs \(table FP32 \[-1, 3\], k INT64 \[1\]\), and it is not known what they get"),
+        ({"input": "table", "columns": "f"}, "it is not known what k gets"),
+        ({"inputs": '{"j": 1}'}, "has no input 'j'.*table FP32"),
+        ({"inputs": '{"table": "$f", "k": "many"}'}, r"'many' is no value for the input k of net \(INT64 \[1\]\)"),
+        ({"inputs": '["table"]'}, "option inputs of .* must be JSON object"),
+    ],
+)
+def test_an_input_of_which_nothing_is_known_is_named(
+    fleet: Fleet, model: Callable[..., ModelWrapper], options: dict[str, str], message: str
+) -> None:
+    fleet.metadata = {"inputs": [described("table", "FP32", [-1, 3]), described("k", "INT64", [1])]}
+    with pytest.raises(ModelLoadError, match=message):
+        model(**options)
+
+
+def test_columns_are_one_of_several_inputs(fleet: Fleet, model: Callable[..., ModelWrapper]) -> None:
+    fleet.metadata = {"inputs": [described("table", "FP32", [-1, 3]), described("k", "INT64", [1])]}
+    fleet.compute = lambda given: {"y": given["table"].sum(axis=1) * given["k"]}
+    found = model(columns="a,b", inputs='{"k": 2}').predict([Task(1, {"a": [1, 2], "b": 3})])
+    assert list(found) == [o.Number(12.0)]
+    (lacking,) = model(inputs='{"k": 2, "table": "$a"}').predict([Task(1, {"a": [1, 2], "b": 3})])
+    assert "field 'a' has 2 values, and the input table has the shape [3] an item" in str(lacking)
+
+
 @pytest.mark.parametrize("datatype", [each for each in DTYPES if each != "BYTES"])
 def test_every_datatype_survives_both_ways(datatype: str) -> None:
     tensor = Tensor.of("t", datatype, [[0, 1], [1, 0]])
@@ -305,7 +377,7 @@ def test_loading_waits_until_the_model_is_ready(fleet: Fleet, model: Callable[..
         ({"inputs": [described("x", "FP32", [-1, 4])]}, {}, "unknown where they come from"),
         ({"inputs": [described("x", "BF16", [-1, 4])]}, {"columns": "a"}, "BF16, which cannot be sent"),
         ({"inputs": [described("x", "FP32", [-1, 3, -1, -1])]}, {}, "takes images of any size"),
-        ({"inputs": [described("a", "BYTES", [-1]), described("b", "BYTES", [-1])]}, {}, "has 2 inputs"),
+        ({"inputs": [described("a", "BYTES", [-1]), described("b", "BYTES", [-1, 2])]}, {}, "has 2 inputs"),
         ({"inputs": [described("a", "BYTES", [-1])]}, {"input": "b"}, "has no input 'b'"),
         (
             {"inputs": [described("a", "BYTES", [-1])], "outputs": [described("y", "FP32", [-1])]},
@@ -444,6 +516,24 @@ def test_a_missing_grpc_names_the_extra(grpc_fleet: GrpcFleet, monkeypatch: pyte
 
 
 # --- a real server
+PRICES = """
+    import numpy as np
+    from mlserver import MLModel
+    from mlserver.codecs import NumpyCodec, StringCodec
+    from mlserver.types import InferenceResponse
+
+    class Prices(MLModel):
+        async def predict(self, payload):
+            given = {each.name: each for each in payload.inputs}
+            size, rate = (NumpyCodec.decode_input(given[name]) for name in ("size", "rate"))
+            red = np.array([text == "red" for text in StringCodec.decode_input(given["colour"])])
+            price = size.reshape(-1) * rate[0] + red
+            outputs = [NumpyCodec.encode_output("price", price.reshape(-1, 1).astype(np.float64))]
+            return InferenceResponse(model_name=self.name, outputs=outputs)
+"""
+"""A model of three inputs, as one writes it for MLServer."""
+
+
 @pytest.fixture(scope="module")
 def mlserver(tmp_path_factory: pytest.TempPathFactory, missing: Callable[[str], Any]) -> Iterator[tuple[int, int]]:
     """MLServer 1.7.1 with a classifier of digits, in an environment of its own (it pins older protobuf and FastAPI).
@@ -485,6 +575,15 @@ def mlserver(tmp_path_factory: pytest.TempPathFactory, missing: Callable[[str], 
         (folder / name).mkdir()
         (folder / name / "digits.joblib").write_bytes((folder / "digits.joblib").read_bytes())
         (folder / name / "model-settings.json").write_text(json.dumps(each))
+    (folder / "prices").mkdir()
+    (folder / "prices" / "prices.py").write_text(textwrap.dedent(PRICES))
+    several = [
+        described("size", "FP32", [-1, 1]),
+        described("colour", "BYTES", [-1, 1]),
+        described("rate", "FP32", [1]),
+    ]
+    prices = {"name": "prices", "implementation": "prices.Prices", "inputs": several}
+    (folder / "prices" / "model-settings.json").write_text(json.dumps(prices))
     child = processes.start("mlserver", [str(program), "start", "."], log=folder / "log", env=None, cwd=folder)
     yield http, grpc
     child.stop(grace_s=10)
@@ -509,6 +608,20 @@ def test_a_real_server_of_the_protocol_says_what_the_model_itself_says(
     loader.load(silent)
     assert list(silent.predict(digit_tasks)) == list(range(10))
     silent.unload()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_a_real_server_is_fed_several_inputs(mlserver: tuple[int, int], scheme: str) -> None:
+    port = mlserver[0] if scheme == "http" else mlserver[1]
+    options = {"url": f"{scheme}://127.0.0.1:{port}", "model": "prices", "wait_s": "90"}
+    wrapper = loader.load_wrapper(
+        "inference_protocol", {**options, "inputs": '{"size": "$how_big", "colour": "$colour", "rate": 10}'}
+    )
+    loader.load(wrapper)
+    tasks = [Task(1, {"how_big": 2, "colour": "red"}), Task(2, {"how_big": 3, "colour": "blue"})]
+    assert list(wrapper.predict(tasks)) == [o.Number(21.0), o.Number(30.0)]
+    wrapper.unload()
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 A_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 SHOWN_REGIONS = 4
 SHOWN_CHARACTERS = 100
+SHOWN_TEXT = 60
 
 
 @click.command("check", cls=options.SettingsCommand)
@@ -120,6 +121,9 @@ def _regions(regions: list[dict[str, Any]]) -> str:
 
 def _value(region: dict[str, Any]) -> str:
     value = region.get("value", {})
+    if region["type"] == "textarea" and isinstance(value, dict) and isinstance(value.get("text"), list):
+        said = " ".join(" ".join(map(str, value["text"])).split())
+        return repr(said if len(said) <= SHOWN_TEXT else said[: SHOWN_TEXT - 3] + "...")
     labels = value.get(region["type"]) if isinstance(value, dict) else None
     place = {
         key: entry for key, entry in value.items() if key != region["type"] and isinstance(entry, (int, float, str))

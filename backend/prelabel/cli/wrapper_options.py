@@ -52,7 +52,7 @@ def declared(wrapper: type[Any]) -> list[DeclaredOption]:
     kinds = {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
     parameters = [one for one in inspect.signature(wrapper).parameters.values() if one.kind in kinds]
     try:
-        types = typing.get_type_hints(wrapper.__init__)
+        types = typing.get_type_hints(wrapper.__init__, include_extras=True)
     except (NameError, TypeError, AttributeError):
         types = {}
     return [

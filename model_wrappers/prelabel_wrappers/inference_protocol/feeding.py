@@ -10,7 +10,7 @@ from prelabel.errors import ModelLoadError
 from prelabel.model import InputKind
 from prelabel_wrappers.features import matrix
 from prelabel_wrappers.inference_protocol.channel import Metadata
-from prelabel_wrappers.inference_protocol.tensors import DTYPES, Described, Tensor
+from prelabel_wrappers.inference_protocol.tensors import DTYPES, Tensor
 from prelabel_wrappers.pixels import Channels, Layout, Placement, Preparation, Resize
 
 _KINDS = {"columns": InputKind.TASK, "text": InputKind.TEXT, "image": InputKind.IMAGE}
@@ -85,7 +85,7 @@ def feed_of(
     Raises:
         ModelLoadError: it remains unclear, or cannot be sent.
     """
-    wanted = _chosen(metadata.inputs, name, model)
+    wanted = next((each for each in metadata.inputs if name in {None, each.name}), None)
     shape = wanted.shape if wanted else ()
     if reads == "auto":
         if wanted is None:
@@ -127,23 +127,3 @@ def _preparation(shape: tuple[int, ...], datatype: str, looks: Looks, model: str
         layout=layout,
         dtype=DTYPES[datatype] if whole else "float32",
     )
-
-
-def _chosen(inputs: Sequence[Described], name: str | None, model: str) -> Described | None:
-    """The input that is fed; None where the server names none.
-
-    Raises:
-        ModelLoadError: there are several, or there is none of that name.
-    """
-    if not inputs:
-        return None
-    found = [each for each in inputs if name in (None, each.name)]
-    listed = ", ".join(f"{each.name} {each.datatype} {list(each.shape)}" for each in inputs)
-    if not found:
-        raise ModelLoadError(f"{model} has no input {name!r}.", hint=f"It has {listed}.")
-    if len(inputs) > 1:
-        raise ModelLoadError(
-            f"{model} has {len(inputs)} inputs ({listed}).",
-            hint="Models with several inputs need a wrapper of their own: subclass prelabel.ModelWrapper.",
-        )
-    return found[0]

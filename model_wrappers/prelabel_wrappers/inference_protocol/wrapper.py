@@ -13,6 +13,7 @@ from typing import Any, Literal
 from prelabel.errors import ModelError, ModelLoadError, ModelNotReadyError, PrelabelError
 from prelabel.loader import digest_files
 from prelabel.model import InputKind, ModelWrapper
+from prelabel.options import Amount, Count, Share
 from prelabel_wrappers import class_names
 from prelabel_wrappers.heads import Activation
 from prelabel_wrappers.http_calls import Caller
@@ -22,6 +23,7 @@ from prelabel_wrappers.inference_protocol.feeding import Feed, Looks, feed_of
 from prelabel_wrappers.inference_protocol.over_grpc import GrpcChannel
 from prelabel_wrappers.inference_protocol.over_http import HttpChannel
 from prelabel_wrappers.inference_protocol.reading import OF_IMAGES, Reader, Says
+from prelabel_wrappers.inference_protocol.several import Feeds, parted
 from prelabel_wrappers.inference_protocol.tensors import Described
 from prelabel_wrappers.pixels import Channels, Layout, Resize, parsed_size
 
@@ -41,7 +43,10 @@ class InferenceProtocolModel(ModelWrapper):
         model_version: its version there. Default: the server's choice.
         reads: ``text``, ``image`` or ``columns``; ``auto``: as the server says.
         columns: task data fields that are the features, in order; a field may hold a list of numbers.
-        input: name of the input. Default: the only one.
+        input: name of the input that gets the text, image or columns. Default: the only one, or the only one that
+            ``inputs`` does not name.
+        inputs: the others of a model with several, as a JSON object: of each ``"$field"``, a field of the tasks' data,
+            or a constant. Default: fields of the inputs' names, where each takes one value.
         datatype: of the input, such as FP32. Default: as the server says; BYTES for texts, else FP32.
         output: names of the outputs that are read. Default: all that the server tells of.
         says: ``class`` (a score per class), ``label`` (the number or name of one), ``number``, ``text``, ``json``; of
@@ -78,6 +83,7 @@ class InferenceProtocolModel(ModelWrapper):
         reads: Literal["auto", "text", "image", "columns"] = "auto",
         columns: list[str] | None = None,
         input: str | None = None,  # noqa: A002 (the option's name; the protocol's word)
+        inputs: dict[str, Any] | None = None,
         datatype: str | None = None,
         output: list[str] | None = None,
         says: Says = "auto",
@@ -90,16 +96,16 @@ class InferenceProtocolModel(ModelWrapper):
         mean: list[float] | None = None,
         std: list[float] | None = None,
         activation: Activation = "auto",
-        min_score: float = 0.5,
-        overlap: float = 0.5,
-        batch: int = 32,
-        concurrency: int = 2,
+        min_score: Share = 0.5,
+        overlap: Share = 0.5,
+        batch: Count = 32,
+        concurrency: Count = 2,
         binary: bool | None = None,
         key_env: str | None = None,
         headers: dict[str, str] | None = None,
-        timeout_s: float = 60.0,
-        attempts: int = 5,
-        wait_s: float = 60.0,
+        timeout_s: Amount = 60.0,
+        attempts: Count = 5,
+        wait_s: Amount = 60.0,
     ) -> None:
         self._address = parsed_url(url, SCHEMES)
         self._url, self._model, self._model_version = url.rstrip("/"), model, model_version
@@ -108,6 +114,7 @@ class InferenceProtocolModel(ModelWrapper):
         self._reads = "columns" if self._columns else reads
         self.input = {"columns": InputKind.TASK, "text": InputKind.TEXT}.get(self._reads, InputKind.IMAGE)
         self._input_name, self._datatype, self._output = input, datatype, tuple(output or ())
+        self._inputs = dict(inputs or {})
         self._says: Says = says
         self.labels = class_names.from_option(labels) if labels else None
         self._looks = Looks(parsed_size(size), resize, layout, channels, scale, mean, std)
@@ -120,9 +127,9 @@ class InferenceProtocolModel(ModelWrapper):
         self._label_file = [file] if file else []
         told = (shown_url(url), model, model_version, reads, columns, input, datatype, output, says, size, resize)
         looks = (layout, channels, scale, mean, std, activation, min_score, overlap, None if file else labels)
-        self._told = repr((*told, *looks))
+        self._told = repr((*told, *looks, *([inputs] if inputs else [])))
         self._channel: Channel | None = None
-        self._feed = Feed("", "", (), self.input)
+        self._feeds = Feeds(Feed("", "", (), self.input))
         self._closing = threading.Event()
 
     # -- beginning and end
@@ -138,16 +145,8 @@ class InferenceProtocolModel(ModelWrapper):
         try:
             self._wait_ready(self._channel)
             metadata = self._channel.metadata()
-            self._feed = feed_of(
-                metadata,
-                self._model,
-                reads=self._reads,
-                columns=self._columns,
-                name=self._input_name,
-                datatype=self._datatype,
-                looks=self._looks,
-            )
-            self.input = self._feed.kind
+            self._feeds = self._fed_by(metadata)
+            self.input = self._feeds.kind
             self._learn_output(metadata)
         except PrelabelError as error:
             self.unload()
@@ -200,6 +199,27 @@ class InferenceProtocolModel(ModelWrapper):
         return digest_files(self._label_file) + f"{type(self).__qualname__} {self._told}".encode()
 
     # -- what the server says
+    def _fed_by(self, metadata: Metadata) -> Feeds:
+        about_main, sides = parted(metadata, self._inputs, self._input_name, self._model)
+        if about_main is None or (not metadata.inputs and sides and not self._columns and self._reads == "auto"):
+            return Feeds(None, sides)
+        main = feed_of(
+            about_main,
+            self._model,
+            reads=self._reads,
+            columns=self._columns,
+            name=self._input_name,
+            datatype=self._datatype,
+            looks=self._looks,
+        )
+        fields = [side.told.name for side in sides if side.field]
+        if fields and main.kind is not InputKind.TASK:
+            raise ModelLoadError(
+                f"the input {fields[0]} of {self._model} gets a field, and {main.name} the task's {main.kind.value}.",
+                hint="Beside a text or an image the others can only be constants; a text may be a field itself.",
+            )
+        return Feeds(main, sides)
+
     def _learn_output(self, metadata: Metadata) -> None:
         known = {each.name: each for each in metadata.outputs}
         unknown = [name for name in self._output if known and name not in known]
@@ -221,7 +241,7 @@ class InferenceProtocolModel(ModelWrapper):
         """What the tensors say of each text, image or task; an error for those whose request failed."""
         if self._channel is None:
             raise ModelNotReadyError("the model is not loaded.", hint="Call load() first.")
-        size = self._feed.fixed or self._batch
+        size = self._feeds.fixed or self._batch
         pieces = [batch[start : start + size] for start in range(0, len(batch), size)]
         answers = self._pool.map(self._settled, pieces) if len(pieces) > 1 else map(self._settled, pieces)
         return [answer for piece in answers for answer in piece]
@@ -239,15 +259,15 @@ class InferenceProtocolModel(ModelWrapper):
         channel = self._channel
         if channel is None:
             raise ModelNotReadyError("the model is being unloaded.")
-        padded = [*piece, *[piece[-1]] * ((self._feed.fixed or len(piece)) - len(piece))]
-        said = channel.infer([self._feed.tensor(padded)], self._asked, binary=self._raw)
+        padded = [*piece, *[piece[-1]] * ((self._feeds.fixed or len(piece)) - len(piece))]
+        said = channel.infer(self._feeds.tensors(padded), self._asked, binary=self._raw)
         if self._asked:
             by_name = {each.name: each for each in said}
             missing = [name for name in self._asked if name not in by_name]
             if missing:
                 raise ModelError(f"the answer has no output {missing[0]!r}.", hint=f"It has {', '.join(by_name)}.")
             said = [by_name[name] for name in self._asked]
-        return self._reader.read(said, self._feed.places(padded))[: len(piece)]
+        return self._reader.read(said, self._feeds.places(padded))[: len(piece)]
 
 
 def _texts(told: Described) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from prelabel.errors import ModelError, ModelLoadError, ModelNotReadyError
 from prelabel.model import InputKind, Item, ModelWrapper
+from prelabel.options import Amount, Count
 from prelabel.outputs import Output
 from prelabel_wrappers.http_calls import Caller
 from prelabel_wrappers.http_headers import headers_from, parsed_url, shown_url
@@ -76,19 +77,19 @@ class OpenAIModel(ModelWrapper):
         answers: Literal["auto", "schema", "json", "text"] = "auto",
         repairs: int = 1,
         temperature: float | None = 0.0,
-        max_tokens: int = 1024,
+        max_tokens: Count = 1024,
         seed: int | None = None,
         extra: dict[str, Any] | None = None,
-        image_side: int = 1024,
-        concurrency: int = 8,
-        requests_per_minute: int | None = None,
-        tokens_per_minute: int | None = None,
-        price_in: float = 0.0,
-        price_out: float = 0.0,
-        price_cached: float | None = None,
-        budget: float | None = None,
-        timeout_s: float = 120.0,
-        attempts: int = 5,
+        image_side: Count = 1024,
+        concurrency: Count = 8,
+        requests_per_minute: Count | None = None,
+        tokens_per_minute: Count | None = None,
+        price_in: Amount = 0.0,
+        price_out: Amount = 0.0,
+        price_cached: Amount | None = None,
+        budget: Amount | None = None,
+        timeout_s: Amount = 120.0,
+        attempts: Count = 5,
     ) -> None:
         host = parsed_url(url).host
         self.model, self._url = model, url.rstrip("/")
