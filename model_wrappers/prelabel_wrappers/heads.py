@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from prelabel.errors import ModelLoadError
 from prelabel.outputs import Boxes, Choice, Keypoint, Mask, Output
+from prelabel_wrappers.boxes import distinct
 from prelabel_wrappers.pixels import Placement
+from prelabel_wrappers.pyramid import decoded, is_pyramid
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,10 +114,12 @@ class Head:
 
     # --- boxes
     def _boxes(self, row: Tensors, place: Placement) -> list[Boxes]:
-        """Four tensors (SSD), rows of corners, score and class, or YOLO's columns of centre, size and class scores."""
+        """Four tensors (SSD), a pyramid, rows of corners, score and class, or YOLO's columns."""
         import numpy as np
 
-        if len(row) >= _SSD:
+        if is_pyramid([tensor.shape for tensor in row]):
+            corners, scores, classes = decoded(row, place.net)
+        elif len(row) >= _SSD:
             corners, scores, classes = _ssd(row, place)
         else:
             table = np.asarray(row[0], dtype=np.float64)
@@ -124,7 +128,7 @@ class Head:
                 corners = corners * (*place.net, *place.net)
         kept = np.flatnonzero(scores >= self.min_score)
         kept = kept[np.argsort(-scores[kept], kind="stable")]
-        kept = kept[_distinct(corners[kept], classes[kept], self.overlap)]
+        kept = kept[distinct(corners[kept], classes[kept], self.overlap)]
         if not len(kept):
             return []
         found = place.points(corners[kept].reshape(-1, 2)).reshape(-1, 4)
@@ -168,7 +172,7 @@ def decided(says: Says, shapes: Sequence[Sequence[Any]]) -> str:
     if says != "auto":
         return says
     first = list(shapes[0]) if shapes else []
-    if len(shapes) == _SSD and len(first) == 3:
+    if is_pyramid(shapes) or (len(shapes) == _SSD and len(first) == 3):
         return "boxes"
     if len(shapes) == 1:
         if len(first) in {1, 2}:
@@ -179,7 +183,7 @@ def decided(says: Says, shapes: Sequence[Sequence[Any]]) -> str:
             flat = [size for size in first[1:] if size == 1]
             return "class" if len(flat) >= 2 else "mask"
         if len(first) == 3:
-            return "boxes" if first[-1] == 6 or (_number(first[1]) and _number(first[2])) else "mask"
+            return "boxes" if _number(first[1]) or _number(first[2]) else "mask"
     raise ModelLoadError(
         f"it is unclear what outputs of the shapes {', '.join(str(list(shape)) for shape in shapes)} mean.",
         hint="Say it: --opt says=class, mask, boxes or points; and --opt output=NAME for one of them.",
@@ -258,22 +262,3 @@ def _yolo(table: Scores, labels: Sequence[str] | None) -> tuple[Scores, Scores, 
     classes = shares.argmax(axis=1)
     centre, half = table[:, :2], table[:, 2:4] / 2
     return np.concatenate([centre - half, centre + half], axis=1), shares.max(axis=1), classes.astype(np.int64)
-
-
-def _distinct(corners: Scores, classes: NDArray[np.int64], overlap: float) -> list[int]:
-    """Which boxes stay, best first: none overlaps a better one of its class by more than ``overlap``."""
-    import numpy as np
-
-    sides = np.maximum(corners[:, 2:] - corners[:, :2], 0)
-    areas = sides[:, 0] * sides[:, 1]
-    left: NDArray[np.int64] = np.arange(len(corners))
-    kept: list[int] = []
-    while len(left):
-        best, left = int(left[0]), left[1:]
-        kept.append(best)
-        shared = np.minimum(corners[best, 2:], corners[left, 2:]) - np.maximum(corners[best, :2], corners[left, :2])
-        common = np.prod(np.maximum(shared, 0), axis=1)
-        union = areas[best] + areas[left] - common
-        share = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
-        left = left[(share <= overlap) | (classes[left] != classes[best])]
-    return kept

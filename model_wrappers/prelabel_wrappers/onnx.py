@@ -15,7 +15,9 @@ from prelabel_wrappers import class_names
 from prelabel_wrappers.features import columns, matrix
 from prelabel_wrappers.frameworks import existing, missing
 from prelabel_wrappers.heads import BODY, KINDS, Activation, Head, Says, choice, decided
-from prelabel_wrappers.pixels import Channels, Layout, Preparation, Resize, parsed_size
+from prelabel_wrappers.pixels import Channels, Layout, Preparation, ResizeOption, parsed_size
+from prelabel_wrappers.pyramid import is_pyramid
+from prelabel_wrappers.yolo import Export, bars, exported, settled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +44,9 @@ class OnnxModel(ModelWrapper):
 
     A score per class makes a class. Of images, planes of pixels make masks (of several, each pixel's most probable, the
     first being the background); boxes are read as YOLO has them (8 and later, or with an objectness before), as rows of
-    corners, score and class, or as SSD's four outputs; points as y, x and score.
+    corners, score and class, as SSD's four outputs, or as PicoDet's scores and distances at several resolutions; points
+    as y, x and score. What Ultralytics exported says in its metadata what it is, masks, keypoints and turned boxes
+    included, whether or not what overlaps is dropped in the graph.
 
     Args:
         model: path of the ``.onnx`` file.
@@ -52,8 +56,9 @@ class OnnxModel(ModelWrapper):
         columns: task data fields that are the features, in order.
         output: name of the output that is read. Default: the only one that is a score per class, or the only one.
         says: ``class``, ``mask``, ``boxes`` or ``points``; ``auto`` decides by the output's shape.
-        size: ``WIDTHxHEIGHT`` for models with open sizes.
-        resize: ``squash`` to the size, ``crop`` the middle after filling it, or ``pad`` with black.
+        size: ``WIDTHxHEIGHT`` for models with open sizes. Default: what the metadata of an export of Ultralytics say.
+        resize: ``squash`` to the size, ``crop`` the middle after filling it, or ``pad`` with bars; ``auto``: what
+            Ultralytics does with networks that it exported, else ``squash``.
         layout: ``nchw`` or ``nhwc``; ``auto`` looks where the channels are.
         scale: factor on the pixels 0..255. Default 1/255, for integer inputs 1.
         mean: per channel, subtracted after scaling.
@@ -76,7 +81,7 @@ class OnnxModel(ModelWrapper):
         output: str | None = None,
         says: Says = "auto",
         size: str | None = None,
-        resize: Resize = "squash",
+        resize: ResizeOption = "auto",
         layout: Literal["auto"] | Layout = "auto",
         scale: float | None = None,
         mean: list[float] | None = None,
@@ -105,6 +110,7 @@ class OnnxModel(ModelWrapper):
         self._told = repr((*told, min_score, overlap))
         self._session: Any = None
         self._fixed_batch: int | None = None
+        self._export: Export | None = None
 
     # --- loading
     def load(self) -> None:
@@ -120,9 +126,13 @@ class OnnxModel(ModelWrapper):
         session = onnxruntime.InferenceSession(
             str(self.path), options, providers=self._providers or onnxruntime.get_available_providers()
         )
+        metadata = session.get_modelmeta().custom_metadata_map
+        self._export = exported(metadata) if self._says == "auto" and self._wanted is None else None
         self._learn_input(session)
         if self.labels is None:
-            self.labels = class_names.from_metadata(session.get_modelmeta().custom_metadata_map)
+            self.labels = self._export.labels if self._export else class_names.from_metadata(metadata)
+        elif self._export is not None:
+            self._export = self._export.renamed(self.labels)
         self._learn_output(session)
         self._session = session
         if self.labels is None and self._head.says == "class":
@@ -171,14 +181,16 @@ class OnnxModel(ModelWrapper):
         layout: Layout = self._layout if self._layout != "auto" else ("nhwc" if last else "nchw")
         count, height, width = (fourth, second, third) if layout == "nhwc" else (second, third, fourth)
         fixed = (width, height) if isinstance(width, int) and isinstance(height, int) else None
-        if fixed is None and self._size is None:
+        size = fixed or self._size or (self._export.size if self._export else None)
+        if size is None:
             raise ModelLoadError(
                 f"{self.path} takes images of any size.", hint="Say which: --opt size=224x224 (WIDTHxHEIGHT)."
             )
         dtype = _DTYPES[self._type]
         self._preparation = Preparation(
-            size=fixed or self._size or (0, 0),
-            resize=self._resize,
+            size=size,
+            resize=settled(self._resize, self._export),
+            **bars(self._export),
             channels=self._channels if self._channels != "auto" else ("gray" if count == 1 else "rgb"),
             scale=self._scale if self._scale is not None else (1.0 if "int" in dtype else 1 / 255),
             mean=self._mean,
@@ -189,6 +201,10 @@ class OnnxModel(ModelWrapper):
 
     def _learn_output(self, session: Any) -> None:
         outputs = {output.name: output for output in session.get_outputs()}
+        if self._export is not None and self._export.draws:
+            self._read, self.outputs = list(outputs), self._export.outputs
+            self._head = Head("boxes", self.labels, self._activation, self._min_score, self._overlap)
+            return
         if self._wanted is not None and self._wanted not in outputs:
             raise ModelLoadError(f"{self.path} has no output {self._wanted!r}.", hint=f"It has {', '.join(outputs)}.")
         scores = [name for name, output in outputs.items() if output.type.startswith("seq(map") or _is_scores(output)]
@@ -196,7 +212,11 @@ class OnnxModel(ModelWrapper):
             read = [self._wanted]
         elif len(outputs) == 1 or (self._says in {"auto", "class"} and len(scores) == 1):
             read = scores if len(scores) == 1 else list(outputs)
-        elif self.input is InputKind.IMAGE and self._says in {"auto", "boxes"} and len(outputs) == 4:
+        elif (
+            self.input is InputKind.IMAGE
+            and self._says in {"auto", "boxes"}
+            and (len(outputs) == 4 or is_pyramid([output.shape for output in outputs.values()]))
+        ):
             read = list(outputs)
         else:
             listed = ", ".join(f"{o.name} {o.type} {o.shape}" for o in outputs.values())
@@ -258,7 +278,10 @@ class OnnxModel(ModelWrapper):
             return [_named(row) for row in said[0]]
         if self._head.says == "class":
             return self._head.read(said, [None] * len(batch))
-        return self._head.read(said, [self._preparation.place(image.size) for image in batch])
+        places = [self._preparation.place(image.size) for image in batch]
+        if self._export is not None and self._export.draws:
+            return self._export.read(said, places, min_score=self._min_score, overlap=self._overlap)
+        return self._head.read(said, places)
 
     def _fed(self, batch: Sequence[Any]) -> dict[str, NDArray[Any]]:
         import numpy as np

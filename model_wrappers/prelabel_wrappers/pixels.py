@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Resize = Literal["squash", "crop", "pad"]
+ResizeOption = Literal["auto"] | Resize
 Layout = Literal["nchw", "nhwc"]
 Channels = Literal["rgb", "bgr", "gray"]
 
@@ -62,12 +63,15 @@ class Placement:
 class Preparation:
     """What is done to each image, in the order of the fields.
 
-    ``size`` is (width, height) in pixels. Pixels are 0..255, times ``scale``, minus ``mean``, over ``std`` (per
-    channel). ``dtype`` is NumPy's name; integer types are rounded.
+    ``size`` is (width, height) in pixels; ``fill`` the grey, 0..255, of the bars of ``pad``. Where an image gets
+    smaller, pixels are ``averaged``, or only the nearest four are looked at, as OpenCV does. Pixels are 0..255, times
+    ``scale``, minus ``mean``, over ``std`` (per channel). ``dtype`` is NumPy's name; integer types are rounded.
     """
 
     size: tuple[int, int]
     resize: Resize = "squash"
+    fill: int = 0
+    averaged: bool = True
     channels: Channels = "rgb"
     scale: float = 1 / 255
     mean: Sequence[float] | None = None
@@ -85,7 +89,7 @@ class Preparation:
         """One image's tensor."""
         import numpy as np
 
-        fitted = _fitted(image, self.size, self.resize)
+        fitted = self._fitted(image)
         pixels: NDArray[Any] = np.asarray(fitted.convert("L") if self.channels == "gray" else fitted)
         pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
         if self.channels == "bgr":
@@ -99,6 +103,22 @@ class Preparation:
             pixels = pixels.transpose(2, 0, 1)
         return np.ascontiguousarray(pixels, dtype=self.dtype)
 
+    def _fitted(self, image: Image.Image) -> Image.Image:
+        from PIL import Image as Images
+        from PIL import ImageOps
+
+        if image.size == self.size:
+            return image
+        if self.resize == "crop":
+            return ImageOps.fit(image, self.size, Images.Resampling.BILINEAR)
+        inner, corner = _padded(image.size, self.size) if self.resize == "pad" else (self.size, (0, 0))
+        resized = image.resize(inner, Images.Resampling.BILINEAR) if self.averaged else _nearest(image, inner)
+        if inner == self.size:
+            return resized
+        padded = Images.new(image.mode, self.size, (self.fill,) * len(image.getbands()))
+        padded.paste(resized, corner)
+        return padded
+
     def place(self, image: tuple[int, int]) -> Placement:
         """Where an image of this size, (width, height), lies in the tensor."""
         (wide, high), (width, height) = image, self.size
@@ -109,26 +129,24 @@ class Preparation:
             return Placement(
                 image, self.size, (scale, scale), ((width - scale * wide) / 2, (height - scale * high) / 2)
             )
-        # as Pillow's ImageOps.pad rounds
-        if wide / high > width / height:
-            inner = (width, round(high / wide * width))
-        else:
-            inner = (round(wide / high * height), height)
-        offset = (float(round((width - inner[0]) * 0.5)), float(round((height - inner[1]) * 0.5)))
-        return Placement(image, self.size, (inner[0] / wide, inner[1] / high), offset)
+        inner, (left, top) = _padded(image, self.size)
+        return Placement(image, self.size, (inner[0] / wide, inner[1] / high), (float(left), float(top)))
 
 
-def _fitted(image: Image.Image, size: tuple[int, int], how: str) -> Image.Image:
+def _padded(image: tuple[int, int], size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The size that an image gets inside ``size``, and its upper left corner there, rounded as Ultralytics does."""
+    share = min(size[0] / image[0], size[1] / image[1])
+    inner = max(round(image[0] * share), 1), max(round(image[1] * share), 1)
+    return inner, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
+
+
+def _nearest(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The image in another size, of which each pixel is between the four around its middle."""
     from PIL import Image as Images
-    from PIL import ImageOps
 
-    if image.size == size:
-        return image
-    if how == "crop":
-        return ImageOps.fit(image, size, Images.Resampling.BILINEAR)
-    if how == "pad":
-        return ImageOps.pad(image, size, Images.Resampling.BILINEAR)
-    return image.resize(size, Images.Resampling.BILINEAR)
+    across, down = image.width / size[0], image.height / size[1]
+    matrix = (across, 0.0, 0.0, 0.0, down, 0.0)
+    return image.transform(size, Images.Transform.AFFINE, matrix, Images.Resampling.BILINEAR)
 
 
 def parsed_size(text: str | None) -> tuple[int, int] | None:

@@ -16,7 +16,7 @@ from prelabel.errors import ModelLoadError, TaskError
 from prelabel.loader import digest_files
 from prelabel.model import InputKind, Item, ModelWrapper
 from prelabel.outputs import Choice, SeriesSegment
-from prelabel_wrappers.frameworks import existing, missing
+from prelabel_wrappers.frameworks import stored
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,11 +74,7 @@ class TimeSeriesModel(ModelWrapper):
 
     def load(self) -> None:
         """Read the file; learn the classes and, where it is told, the window."""
-        try:
-            import joblib
-        except ModuleNotFoundError as error:
-            raise missing("scikit-learn", "timeseries") from error
-        classifier = joblib.load(existing(self.path))
+        classifier = stored(self.path, "timeseries")
         classes = getattr(classifier, "classes_", None)
         if classes is None or not hasattr(classifier, "predict_proba"):
             raise ModelLoadError(

