@@ -34,11 +34,13 @@ def _seed(prompts: Prompts, size: tuple[int, int], radius: int) -> np.ndarray:
     seed = np.full(size, cv2.GC_BGD, np.uint8)
     latest = prompts.latest
     if isinstance(latest, BoxPrompt):
-        left, top, right, bottom = (round(side) for side in latest.xyxy)
-        seed[top:bottom, left:right] = cv2.GC_PR_BGD
-        middle, sides = (latest.x + latest.width / 2, latest.y + latest.height / 2), (latest.width, latest.height)
-        cv2.ellipse(seed, (middle, sides, 0), cv2.GC_PR_FGD, -1)
-        cv2.ellipse(seed, (middle, (sides[0] / 5, sides[1] / 5), 0), cv2.GC_FGD, -1)
+        cosine, sine, sides = np.cos(turn := np.deg2rad(latest.rotation)), np.sin(turn), (latest.width, latest.height)
+        across, down = cosine * sides[0] - sine * sides[1], sine * sides[0] + cosine * sides[1]  # to the other corner
+        middle = (latest.x + across / 2, latest.y + down / 2)
+        corners = cv2.boxPoints((middle, sides, latest.rotation))
+        cv2.fillConvexPoly(seed, np.rint(corners).astype(np.int32), cv2.GC_PR_BGD)
+        cv2.ellipse(seed, (middle, sides, latest.rotation), cv2.GC_PR_FGD, -1)
+        cv2.ellipse(seed, (middle, (sides[0] / 5, sides[1] / 5), latest.rotation), cv2.GC_FGD, -1)
     elif isinstance(latest, EllipsePrompt):
         middle, radii = (latest.x, latest.y), (2 * latest.radius_x, 2 * latest.radius_y)
         cv2.ellipse(seed, (middle, radii, latest.rotation), cv2.GC_PR_FGD, -1)

@@ -123,7 +123,7 @@ def _once(embed: Callable[[Sequence[Any]], NDArray[np.float32]]) -> Callable[[Se
 
 
 def half_width(found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Half of the 95 % interval of the mean over the first axis."""
+    """Half of the 95 % interval of the mean over the first axis; 0 of a single seed, which says nothing of it."""
     from scipy import stats  # noqa: PLC0415 (scikit-learn brings it)
 
     seeds = len(found)
@@ -168,7 +168,8 @@ def main() -> None:
         for encoder in ENCODERS[dataset]:
             found = np.array([accuracies(make(seed, asked.cache), encoder) for seed in range(asked.seeds)])
             curves.setdefault(dataset, {})[encoder] = found
-            cells = [f"{m:.3f} ± {h:.3f}" for m, h in zip(found.mean(axis=0), half_width(found), strict=True)]
+            halves = [f" ± {half:.3f}" if len(found) > 1 else "" for half in half_width(found)]
+            cells = [f"{mean:.3f}{half}" for mean, half in zip(found.mean(axis=0), halves, strict=True)]
             print(f"| {dataset} | `{encoder}` | {' | '.join(cells)} |", flush=True)
     if asked.plot:
         draw(curves, asked.plot)

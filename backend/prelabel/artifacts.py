@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 CARD = "artifact.json"
 """The file that says what a directory holds."""
+UNFINISHED = ".unfinished-"
+LEFT_S = 24 * 3600
+"""Nobody writes into a directory that was made so long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,20 @@ def unfinished(settings: Settings, name: str) -> Iterator[Path]:
     """A new directory for a model's files, gone again unless `keep` moved it."""
     parent = settings.data_dir / "artifacts" / _file_name(name)
     parent.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=parent))
+    _forget_left(parent)
+    place = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=parent))
     try:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _forget_left(parent: Path) -> None:
+    """Remove what trainings left that were killed while they saved."""
+    for left in parent.glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def keep(
@@ -109,6 +122,7 @@ def keep(
     if final.exists():
         shutil.rmtree(place)
     else:
+        shutil.copymode(place.parent, place)  # a temporary directory is nobody else's
         os.replace(place, final)
     return made
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from prelabel.adapters import to_outputs
 from prelabel.adapters.values import is_array
-from prelabel.context import chosen
+from prelabel.context import chosen, clicked_page
 from prelabel.labeling import LabelingConfig
 from prelabel.outputs import Boxes, Mask, Output
 
@@ -24,18 +24,22 @@ def completed(
 
     The clicked control need not be the one that takes the answer: a point of a ``KeyPointLabels`` becomes a mask in
     ``BrushLabels``. The label is added where a control that takes this kind of output has it, too. Between controls
-    alike, the clicked one is meant. A bare array of bool ``[height, width]`` is a mask.
+    alike, the clicked one is meant. A bare array of bool ``[height, width]`` is a mask. An output that names no page of
+    a multi-page image is on the clicked one.
 
     Raises:
         OutputError: as `prelabel.adapters.to_outputs`.
     """
     label, control = chosen(context)
-    if label is None or raw is None:
+    page = clicked_page(context)
+    if raw is None or (label is None and page is None):
         return raw
     if is_array(raw) and getattr(raw, "ndim", 0) == 2 and getattr(raw, "dtype", raw).kind == "b":  # type: ignore[attr-defined]  # an array's, by `is_array`
         raw = Mask(raw)  # type: ignore[arg-type]  # as above
     said = to_outputs(raw, config, label_map, names)
-    done = [_with_label(output, config, label, control, label_map) for output in said]
+    done = [_on_page(output, page) for output in said]
+    if label is not None:
+        done = [_with_label(output, config, label, control, label_map) for output in done]
     return raw if all(one is other for one, other in zip(said, done, strict=True)) else done
 
 
@@ -56,6 +60,13 @@ def _with_label(
     if isinstance(output, Boxes):
         return dataclasses.replace(output, labels=[label] * len(list(output)), control=into)
     changes: dict[str, Any] = {"label": label, "control": into}
+    return dataclasses.replace(output, **changes)
+
+
+def _on_page(output: Output, page: int | None) -> Output:
+    if page is None or getattr(output, "page", 0) is not None:
+        return output
+    changes: dict[str, Any] = {"page": page}
     return dataclasses.replace(output, **changes)
 
 

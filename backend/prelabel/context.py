@@ -60,6 +60,8 @@ def prompts_of(item: Item) -> Prompts:
     for place, parts in enumerate(regions.values()):
         is_last = place == len(regions) - 1
         prompt = None if parts[0].get("origin") == "prediction" and not is_last else _prompt(parts, item)
+        if prompt is not None and item.page not in {None, prompt.page}:
+            continue  # it is on a page that the model is not asked about
         if prompt is not None:
             prompts.append(prompt)
         else:
@@ -196,6 +198,14 @@ def _number(value: Any) -> float:
 
 def _malformed(what: str) -> RequestError:
     return RequestError(f"the interactive context is malformed: {what}.", hint="Send it as Label Studio's editor does.")
+
+
+def clicked_page(context: Mapping[str, Any] | None) -> int | None:
+    """The page of a multi-page image on which was just drawn; None where the context does not say. Never raises."""
+    given = context.get("result") if context is not None else None
+    last = given[-1] if isinstance(given, list) and given else None
+    page = last.get("item_index") if isinstance(last, Mapping) else None
+    return page if isinstance(page, int) and not isinstance(page, bool) and page >= 0 else None
 
 
 def chosen(context: Mapping[str, Any]) -> tuple[str | None, str]:

@@ -104,7 +104,7 @@ class EncodedItems:
 def key_of(version: str, item: Item) -> Key:
     """What makes two items the same for a model."""
     data = json.dumps(dict(item.task.data), sort_keys=True, default=str).encode()
-    return version, item.task.project, item.task.id, hashlib.sha256(data).digest()
+    return version, item.task.project, item.task.id, item.page, hashlib.sha256(data).digest()
 
 
 def size_of(value: Any, depth: int = 0) -> int:  # noqa: PLR0911 (one return a kind)

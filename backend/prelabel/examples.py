@@ -43,19 +43,21 @@ class Example:
         return to_outputs(self.result)
 
     @property
+    def choices(self) -> list[Choice | Choices]:
+        """The classes of the whole item, as each control has them."""
+        return [one for one in self.outputs if isinstance(one, Choice | Choices) and one.of is None]
+
+    @property
     def label(self) -> str | None:
         """The one class of the whole item, as the labeling config calls it; None where there is none, or several."""
-        said = [one for one in self.outputs if isinstance(one, Choice | Choices) and one.of is None]
+        said = self.choices
         return said[0].label if len(said) == 1 and isinstance(said[0], Choice) else None
 
     @property
     def labels(self) -> tuple[str, ...]:
         """All classes of the whole item."""
         return tuple(
-            label
-            for one in self.outputs
-            if isinstance(one, Choice | Choices) and one.of is None
-            for label in ((one.label,) if isinstance(one, Choice) else one.labels)
+            label for one in self.choices for label in ((one.label,) if isinstance(one, Choice) else one.labels)
         )
 
 

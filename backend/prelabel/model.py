@@ -76,7 +76,8 @@ class Item:
     """All that is known about one input of a batch.
 
     ``value`` is the resolved value of the primary object tag (the one the chosen control points at); ``values`` has
-    every resolved object tag by name. ``context`` is Label Studio's interactive context or None.
+    every resolved object tag by name. ``context`` is Label Studio's interactive context or None. ``page`` is the page
+    of a multi-page image that ``value`` is, from 0; None: ``value`` is the whole.
     """
 
     task: Task
@@ -84,6 +85,7 @@ class Item:
     value: Any = None
     values: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] | None = None
+    page: int | None = None
 
     @property
     def prompts(self) -> Prompts:

@@ -116,7 +116,8 @@ class JobView:
     ``done`` counts the tasks that the model is finished with, ``stored`` those whose prediction stands in Label Studio,
     ``shadow`` those whose prediction waits until its version is shown, ``failed`` those in quarantine or refused.
     ``listed`` False: ``total`` still grows. ``rate`` is done tasks per second, ``left_s`` the seconds until all are
-    done at that rate; None where that cannot be said.
+    done at that rate; None where that cannot be said. Of a training, ``total`` counts the annotated tasks and ``done``
+    those that the model has read; ``phase`` is what it is at: reading, learning, saving, trained.
     """
 
     id: str
@@ -140,6 +141,12 @@ class JobView:
     left_s: float | None
     options: dict[str, Any] = field(default_factory=dict)
     shadow: int = 0
+    phase: str = ""
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a model learns in it, rather than predicts."""
+        return self.kind == TRAIN_JOB
 
     def as_json(self) -> dict[str, Any]:
         """The view as the HTTP API answers it."""
@@ -250,12 +257,16 @@ class JobQueue:
         self.redis.enqueue([plan_call(job)])
         return job
 
-    def submit_training(self, connection: Connection, *, version: str, reason: str) -> str:
-        """Have a project's model trained on its annotations; the job's id, of the one that is at it where one is."""
+    def submit_training(self, connection: Connection, *, version: str, reason: str) -> tuple[str, bool]:
+        """Have a project's model trained on its annotations.
+
+        Returns:
+            The job's id, and whether it is new; where one waits or runs, it is that one's.
+        """
         job, new = self.ledger.begin_training(connection, version, reason=reason)
         if new:
             self.redis.enqueue([train_call(job)])
-        return job
+        return job, new
 
     def submit_shown(self, version: str) -> list[str]:
         """Have every connected project get the predictions of a version that is shown from now on; the jobs' ids.
@@ -315,10 +326,10 @@ class JobQueue:
 
     # -- looking
 
-    def jobs(self, limit: int = 100) -> list[JobView]:
-        """Jobs, newest first."""
+    def jobs(self, limit: int = 100, *, ids: Sequence[str] | None = None) -> list[JobView]:
+        """Jobs, newest first; ``ids``: only these, as far as there are such."""
         now = self.ledger.now()
-        return [view_of(row, now) for row in self.ledger.jobs(limit=limit)]
+        return [view_of(row, now) for row in self.ledger.jobs(limit=limit, ids=ids)]
 
     def job(self, job: str) -> JobView:
         """One job.
@@ -417,6 +428,7 @@ def view_of(row: JobRow, now: float) -> JobView:
         rate = row.predicted / (until - row.started_at)
         if row.listed and row.state in ("queued", "running"):
             left = (row.total - row.predicted) / rate
+    told = row.options if row.kind == TRAIN_JOB else None
     return JobView(
         id=row.id,
         kind=row.kind,
@@ -426,11 +438,11 @@ def view_of(row: JobRow, now: float) -> JobView:
         version=row.version,
         state=row.state,
         reason=row.reason,
-        total=row.total,
-        done=row.predicted,
+        total=row.total if told is None else max(int(told.get("of", 0)), int(told.get("examples", 0))),
+        done=row.predicted if told is None else int(told.get("examples", 0)),
         stored=row.stored,
         failed=row.failed,
-        listed=row.listed,
+        listed=row.listed if told is None else "of" in told or row.listed,
         error=row.error,
         created=row.created_at,
         started=row.started_at,
@@ -439,6 +451,7 @@ def view_of(row: JobRow, now: float) -> JobView:
         left_s=left,
         options=dict(row.options),
         shadow=row.shadow,
+        phase=str(told.get("phase", "")) if told is not None else "",
     )
 
 

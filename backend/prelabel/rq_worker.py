@@ -157,6 +157,7 @@ class ForkingWorker(_Stoppable, Worker):
         """In the child: connections of its own, and no life without its parent."""
         _die_with_parent()
         self.context.forget_clients()
+        self.context.disposable = True
         with jobs.use(self.context):
             super().main_work_horse(job, queue)
 

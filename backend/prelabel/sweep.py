@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 TEND_LEASE_S = 9.0
 ABANDONED_S = 60.0
 """A job of given tasks that is not wholly written down after this long has lost its submitter."""
-LEFT_ALONE = ("planned", "pending", "shadow", "sending", "refused", "quarantined", "cancelled")
-"""States in which a task that lacks its prediction is somebody else's business: on its way, or given up."""
+LEFT_ALONE = ("planned", "pending", "shadow", "sending", "silent", "refused", "quarantined", "cancelled")
+"""States in which a task that lacks its prediction is somebody else's business: on its way, left out, or given up."""
 
 
 def tend(context: JobContext, *, thorough: bool = False) -> None:
@@ -129,9 +129,9 @@ def _unknown(context: JobContext, connection: Connection, version: str) -> Itera
     if context.ledger.standing_of(version).hidden:
         yield from _unseen(context, label_studio, connection, version)
         return
-    trained = any(one.version == version for one in context.ledger.trained(connection.model))
+    trained = context.ledger.was_trained(version)
     if trained and context.settings.train_predict != "all":  # what else it predicts was decided after the training
-        yield from _unpredicted(context, label_studio, connection)
+        yield from _unpredicted(context, label_studio, connection, version)
         return
     pages = label_studio.tasks(connection.project, lacking_version=version, page=context.settings.page_tasks)
     active = {row.id for row in context.ledger.jobs(states=ACTIVE_JOBS, limit=10_000)}
@@ -157,10 +157,18 @@ def _unseen(
             yield from label_studio.tasks(connection.project, ids=unseen, page=context.settings.page_tasks)
 
 
-def _unpredicted(context: JobContext, label_studio: LabelStudio, connection: Connection) -> Iterator[list[Task]]:
-    """Pages of tasks of which no version of the model has said anything."""
-    for ids in label_studio.task_ids(connection.project):
-        if unpredicted := context.ledger.unpredicted(connection, ids):
+def _unpredicted(
+    context: JobContext, label_studio: LabelStudio, connection: Connection, version: str
+) -> Iterator[list[Task]]:
+    """Pages of tasks of which no version of the model has said anything.
+
+    Of the project that ``version`` was trained on only those that came later: of the others the training decided.
+    """
+    decided = context.ledger.trained_until(connection, version) or 0
+    for ids in label_studio.task_ids(connection.project, after=decided):
+        unpredicted = context.ledger.unpredicted(connection, ids)
+        known = context.ledger.standing(version, connection, unpredicted)
+        if unpredicted := {task for task in unpredicted if known.get(task, ("", None))[0] != "silent"}:
             yield from label_studio.tasks(connection.project, ids=unpredicted, page=context.settings.page_tasks)
 
 

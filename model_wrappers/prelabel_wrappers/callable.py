@@ -16,7 +16,7 @@ from prelabel.model import Audio, InputKind, Item, ModelWrapper
 from prelabel.options import bind
 from prelabel.outputs import Output
 from prelabel.tasks import Task
-from prelabel_wrappers.clicks import answers, wants_of
+from prelabel_wrappers.clicks import answers, on_page, wants_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +38,8 @@ Without list[...] the function gets one item a call."""
 """What a function's first parameter may be annotated with; shown in errors and in docs/your-model.md."""
 
 _BATCHES = {list, Sequence, Iterable, Collection}
+_PAGED = {InputKind.IMAGE, InputKind.ARRAY}
+"""Kinds of which an item may be a list of pages."""
 
 
 class CallableModel(ModelWrapper):
@@ -69,7 +71,8 @@ class CallableModel(ModelWrapper):
         self.name = str(self._said("name") or name)
         version = self._said("version")
         self.version = str(version) if version else None
-        self.max_batch_size = self._said("max_batch_size")
+        one_by_one = self._single and self._wants.prompts  # then a click waits for one item, not for a batch of them
+        self.max_batch_size = self._said("max_batch_size") or (1 if one_by_one else None)
         self.in_items = self._wants.prompts
         self.clicks_only = self._wants.clicks_only
         self.interactive = self._wants.prompts or bool(self._said("interactive"))
@@ -90,7 +93,7 @@ class CallableModel(ModelWrapper):
         if self._wants.prompts:
             return answers(
                 self._listed if not self._single else self._one,
-                batch,
+                [self._paged(item) for item in batch],
                 self._wants,
                 single=self._single,
                 value_of=self._value_of,
@@ -161,6 +164,13 @@ class CallableModel(ModelWrapper):
         if not self.can_encode:
             return super().encode(item)
         return self._hook("encode", self._value_of(item))
+
+    def encoded(self, item: Item) -> Any:
+        """See `ModelWrapper.encoded`; of a multi-page image each page by itself."""
+        return super().encoded(self._paged(item))
+
+    def _paged(self, item: Item) -> Item:
+        return on_page(item) if self._wants.prompts and self.input in _PAGED else item
 
     def unload(self) -> None:
         """Call the module's ``unload()``."""

@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prelabel.errors import ModelLoadError, RequestError
@@ -62,6 +62,17 @@ def _is_prompts(parameter: inspect.Parameter, function: Callable[..., Any]) -> b
     except (NameError, AttributeError, TypeError, SyntaxError):
         return False
     return said is Prompts or any(each is Prompts for each in typing.get_args(said))
+
+
+def on_page(item: Item) -> Item:
+    """Of a multi-page image the page that was clicked, else the first: a function gets an image, not a list of them."""
+    from prelabel.context import clicked_page  # defusedxml and all
+
+    pages = item.value
+    if item.page is not None or not isinstance(pages, list) or not pages:
+        return item
+    page = clicked_page(item.context) or 0
+    return replace(item, value=pages[page], page=page) if page < len(pages) else item
 
 
 def answers(

@@ -81,6 +81,18 @@ def test_a_box_an_ellipse_and_a_stroke_mark_the_coin_too(model: ModelWrapper, co
         assert overlap(marked(model, picture, prompt), truth) > 0.9
 
 
+def test_a_turned_box_marks_what_is_in_it_and_not_what_is_beside(model: ModelWrapper) -> None:
+    rows, columns = np.mgrid[:200, :200]
+    turn = np.deg2rad(30)
+    across = (columns - 100) * np.cos(turn) + (rows - 100) * np.sin(turn)
+    down = -(columns - 100) * np.sin(turn) + (rows - 100) * np.cos(turn)
+    lying = (across / 60) ** 2 + (down / 20) ** 2 < 1
+    noise = np.random.default_rng(0).integers(0, 30, (200, 200, 1))
+    picture = np.where(lying[..., None], 190, 40).astype(np.uint8) + np.repeat(noise, 3, axis=2).astype(np.uint8)
+    corner = (100 - 65 * np.cos(turn) + 25 * np.sin(turn), 100 - 65 * np.sin(turn) - 25 * np.cos(turn))
+    assert overlap(marked(model, picture, BoxPrompt(*corner, 130, 50, 30.0)), lying) > 0.9
+
+
 def test_a_cats_eye_is_marked_as_by_hand(model: ModelWrapper, pictures: Any) -> None:
     rows, columns = np.mgrid[:300, :451]
     by_hand = ((columns - 171) / 32) ** 2 + ((rows - 115) / 31) ** 2 < 1

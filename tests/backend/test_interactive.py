@@ -22,6 +22,7 @@ from prelabel.loader import load_wrapper
 from prelabel.model import Item, ModelWrapper
 from prelabel.outputs import Mask
 from prelabel.predictor.local import LocalPredictor
+from prelabel.regions.reading import to_outputs
 from prelabel.runs import Ledger
 from prelabel.server import create_app
 from prelabel.settings import load_settings
@@ -172,6 +173,11 @@ def test_encoded_without_prompts_is_refused(tmp_path: Path) -> None:
         load_wrapper(str(tmp_path / "model.py"))
 
 
+def test_a_function_for_one_click_gets_one_item_a_call_unless_its_file_says_more(show: Show, tmp_path: Path) -> None:
+    assert show(SQUARE).predictor.scheduler.batch_limit == 1
+    assert show(SQUARE + "\nmax_batch_size = 4\n").predictor.scheduler.batch_limit == 4
+
+
 def test_an_option_called_prompts_stays_an_option(tmp_path: Path) -> None:
     (tmp_path / "model.py").write_text("def predict(text: str, prompts: str = 'x'):\n    return prompts\n")
     wrapper = load_wrapper(str(tmp_path / "model.py"), {"prompts": "y"})
@@ -185,7 +191,8 @@ def test_a_model_that_answers_clicks_only_says_nothing_of_tasks_that_are_opened_
     assert screen.click() == [], "every click was taken back"
     event = {"action": "TASKS_CREATED", "project": {"id": 7}, "tasks": [{"id": 1, "data": {"image": screen.image}}]}
     answer = screen.client.post("/webhook", json=event).get_json()
-    assert answer == {"status": "ignored", "detail": "this model answers clicks only"}
+    assert answer["status"] == "ignored"
+    assert "before somebody clicks" in answer["detail"]
     assert screen.client.get("/api/v1/model").get_json()["clicks_only"] is True, "workers beside the server are told"
     assert screen.predictor.scheduler.stats.items == [0, 0, 0], "the model was never asked"
 
@@ -363,3 +370,41 @@ def test_where_the_mask_control_lacks_the_clicked_label_another_that_has_it_is_t
     (entry,) = show(SQUARE).client.post("/predict", json=body).get_json()["results"]
     (region,) = entry["result"]
     assert (region["from_name"], region["value"]["rectanglelabels"]) == ("rect", ["Person"])
+
+
+PAGED = """
+import numpy as np
+from prelabel import Prompts
+
+def encode(image: np.ndarray):
+    encoded.append(image.shape[:2])
+    return image.shape[:2]
+
+encoded = []
+
+def predict(image: np.ndarray, prompts: Prompts, encoded):
+    assert image.shape[:2] == encoded
+    mask = np.zeros(encoded, bool)
+    for point in prompts.points:
+        mask[int(point.y), int(point.x)] = True
+    return mask
+"""
+
+
+def test_of_an_image_with_pages_the_model_gets_the_clicked_one_and_answers_on_it(show: Show) -> None:
+    screen = show(PAGED)
+    screen.config = screen.config.replace('value="$image"', 'valueList="$image"')
+    screen.image = [picture(40, 20), picture(10, 30)]  # type: ignore[assignment]  # pages
+    first = point()
+    second = point(95.0, 50.0, original_width=10, original_height=30, item_index=1)
+    (region,) = screen.click({**first, "item_index": 0}, second)
+    assert (region["item_index"], region["original_width"], region["original_height"]) == (1, 10, 30)
+    (decoded,) = to_outputs([region])
+    assert isinstance(decoded, Mask)
+    assert np.argwhere(decoded.array).tolist() == [[15, 9]]
+    (region,) = screen.click(second, {**first, "item_index": 0})
+    assert (region["item_index"], region["original_width"]) == (0, 40)
+    assert screen.metric('prelabel_encodings_total{outcome="miss"}') == 2, "each page is encoded once"
+    screen.click(second)
+    assert screen.metric('prelabel_encodings_total{outcome="miss"}') == 2
+    assert screen.click({**second, "item_index": 2}) == []

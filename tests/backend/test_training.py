@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -150,6 +152,22 @@ def test_a_model_that_writes_nothing_is_refused_and_leaves_nothing(settings: Set
     assert list((settings.data_dir / "artifacts" / "mood").iterdir()) == []
 
 
+def test_what_a_killed_training_left_is_removed_a_day_later(settings: Settings) -> None:
+    parent = settings.data_dir / "artifacts" / "mood"
+    for name, age_s in (("old", 25 * 3600), ("new", 3600)):
+        left = parent / f"{artifacts.UNFINISHED}{name}"
+        left.mkdir(parents=True)
+        os.utime(left, (time.time() - age_s,) * 2)
+    with artifacts.unfinished(settings, "mood") as directory:
+        assert {path.name for path in parent.iterdir()} == {f"{artifacts.UNFINISHED}new", directory.name}
+
+
+def test_other_users_may_read_what_they_may_read_of_the_data_directory(settings: Settings, ledger: Ledger) -> None:
+    (settings.data_dir / "artifacts" / "mood").mkdir(parents=True, mode=0o750)
+    kept = trained(settings, ledger, "good")
+    assert kept.place(settings).stat().st_mode & 0o777 == 0o750
+
+
 def test_a_name_that_fit_gives_twice_is_refused(settings: Settings, ledger: Ledger) -> None:
     kept = trained(settings, ledger, "good")
     other = artifacts.Artifact(kept.version, "elsewhere", "0" * 64, "predict", 1, 0.0, "")
@@ -262,6 +280,9 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
 ) -> None:
     kept = trained(settings, ledger, "good")
     (settings.data_dir / kept.directory / "word.txt").unlink()
-    with following(predictor, ledger, settings):
+    with following(predictor, ledger, settings, rest_s=0.1):
         wait_until(lambda: "stays: " in caplog.text)
-    assert ask(predictor)[1] == "bad"
+        assert ask(predictor)[1] == "bad"
+        (settings.data_dir / kept.directory / "word.txt").write_text("good")
+        wait_until(lambda: ask(predictor) == (kept.version, "good"), timeout_s=10)
+    assert caplog.text.count("stays: ") == 1

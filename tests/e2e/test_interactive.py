@@ -264,6 +264,24 @@ def test_the_mask_comes_as_what_the_labeling_config_takes(
     assert said == ["Coin"]
 
 
+def test_of_an_image_with_pages_the_shown_one_is_marked(
+    editor: Editor, project: Any, grabcut: str, coins: np.ndarray
+) -> None:
+    here = project(with_control(BRUSH).replace('value="$image"', 'valueList="$images"'))
+    here.connect(grabcut, is_interactive=True)
+    task = here.import_tasks([{"images": [data_uri(coins[:, ::-1]), data_uri(coins)]}])[0]
+    editor.open(here.id, task)
+    editor.page.evaluate("() => Htx.annotationStore.selected.objects[0].setCurrentImage(1)")
+    editor.page.wait_for_function("() => Htx.annotationStore.selected.objects[0].currentImageEntity.imageLoaded")
+    editor.take("key-point-tool", "Coin")
+    editor.click(*COIN)
+    assert editor.suggested() == ["brushregion"]
+    (region,) = editor.accept()
+    assert region["item_index"] == 1
+    found = masks.decode_rle(region["value"]["rle"], width=region["original_width"], height=region["original_height"])
+    assert overlap(found, coin_at(coins, *COIN)) > 0.9
+
+
 def test_a_selected_word_is_found_everywhere_in_the_text(
     editor: Editor, project: Any, backends: Any, label_studio: LabelStudioServer, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def test_it_says_nothing_before_it_learnt() -> None:
     load(classifier)
     assert classifier.predict(["a", "b"]) == [None, None]
     assert (classifier.can_fit, classifier.can_embed) == (True, False)
+    assert classifier.clicks_only, "no task gets an empty prediction"
 
 
 def test_what_it_learnt_is_kept_and_read_again(tmp_path: Path) -> None:
@@ -63,6 +64,7 @@ def test_what_it_learnt_is_kept_and_read_again(tmp_path: Path) -> None:
     classifier.save(tmp_path)
     again = load_wrapper("classifier")
     again.artifact = tmp_path
+    assert not again.clicks_only
     load(again)
     assert again.labels == ("bad", "good")
     said = again.predict(["good bread", "bad bread"])
@@ -82,6 +84,27 @@ def test_one_class_is_nothing_to_learn() -> None:
         classifier.fit(examples(LEARNT[:2]))
     with pytest.raises(ModelError, match="none is annotated"):
         classifier.fit([])
+
+
+def test_of_several_controls_it_learns_the_one_that_is_named() -> None:
+    said = [(text, mood, topic) for (text, mood), topic in zip(LEARNT, ("bread", "day", "bread", "day"), strict=True)]
+    both = [
+        Example(Task(1, {"text": text}), text, (chosen(mood), {**chosen(topic), "from_name": "topic"}), CONFIG)
+        for text, mood, topic in said
+    ]
+    undecided, moods, topics = (
+        load_wrapper("classifier", given) for given in ({}, {"control": "mood"}, {"control": "topic"})
+    )
+    for classifier in (undecided, moods, topics):
+        load(classifier)
+    with pytest.raises(ModelError, match="name the control to learn: -o control=NAME of mood, topic"):
+        undecided.fit(both)
+    moods.fit(both)
+    topics.fit(both)
+    (mood, topic) = (classifier.predict(["so good"])[0] for classifier in (moods, topics))
+    assert isinstance(mood, Choice)
+    assert isinstance(topic, Choice)
+    assert (mood.label, mood.control, topic.label, topic.control) == ("good", "mood", "day", "topic")
 
 
 def test_an_encoder_of_ones_own(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ class JobsGroup(click.Group):
 def jobs_command() -> None:
     """List, show, cancel, resume and retry jobs. Without a subcommand: list.
 
-    A job is what `prelabel predict`, an import or a large retrieval asked of the workers. It stands in the registry, so
-    it survives restarts of everything. JOB is the id that `prelabel jobs` shows.
+    A job is what `prelabel predict` or `train`, an import or a large retrieval asked of the workers. It stands in
+    the registry, so it survives restarts of everything. JOB is the id that `prelabel jobs` shows.
     """
 
 
@@ -61,10 +61,10 @@ def _print_table(views: list[JobView]) -> None:
             view.id,
             str(view.project),
             view.version,
-            view.state,
+            f"{view.state} ({view.phase})" if view.state == "running" and view.phase else view.state,
             f"{view.total}{'' if view.listed else '+'}",
-            str(view.stored),
-            str(view.failed),
+            "-" if view.is_training else str(view.stored),
+            "-" if view.is_training else str(view.failed),
             duration(view.left_s) if view.left_s else "-",
             duration(time.time() - view.created),
             view.reason,
@@ -87,6 +87,9 @@ def show_command(*, job: str, as_json: bool, **values: Any) -> None:
     if as_json:
         click.echo(json.dumps(view.as_json(), indent=1))
         return
+    if view.is_training:
+        _print_training(view)
+        return
     pace = f"{view.rate:.1f} tasks/s" if view.rate else ""
     left = f"{duration(view.left_s)} left" if view.left_s else ""
     rows = {
@@ -103,9 +106,33 @@ def show_command(*, job: str, as_json: bool, **values: Any) -> None:
         "pace": ", ".join(filter(None, (pace, left))),
         "error": view.error,
     }
+    _print_rows(rows)
+
+
+def _print_training(view: JobView) -> None:
+    from prelabel.cli.training import count_of
+
+    _print_rows(
+        {
+            "training": view.id,
+            "project": f"{view.project} of {view.instance}",
+            "model": view.model,
+            "from": view.version,
+            "state": view.state,
+            "phase": view.phase,
+            "asked by": view.reason,
+            "read": count_of(view),
+            "made": str(view.options.get("version") or ""),
+            "error": view.error,
+        }
+    )
+
+
+def _print_rows(rows: dict[str, str]) -> None:
+    width = max(10, *map(len, rows))
     for name, value in rows.items():
         if value:
-            click.echo(f"{name:>10}  {value}")
+            click.echo(f"{name:>{width}}  {value}")
 
 
 @jobs_command.command("watch", cls=options.SettingsCommand)
@@ -114,13 +141,15 @@ def show_command(*, job: str, as_json: bool, **values: Any) -> None:
 def watch_command(*, job: str, **values: Any) -> None:
     """Show a job's progress until it ends.
 
-    Ctrl-C and exit codes are those of `prelabel predict`.
+    Ctrl-C and exit codes are those of `prelabel predict`, of a training those of `prelabel train`.
     """
-    from prelabel.cli.predicting import report, watch
+    from prelabel.cli import predicting, training
 
-    with opened(options.settings_from(values)) as (_, queue):
-        ended = watch(queue, job)
-    click.get_current_context().exit(report(ended))
+    with opened(options.settings_from(values)) as (ledger, queue):
+        if queue.job(job).is_training:
+            click.get_current_context().exit(training.report(training.watch(queue, job), ledger))
+        ended = predicting.watch(queue, job)
+    click.get_current_context().exit(predicting.report(ended))
 
 
 @jobs_command.command("cancel", cls=options.SettingsCommand)
@@ -133,7 +162,9 @@ def cancel_command(*, job: str, **values: Any) -> None:
     """
     with opened(options.settings_from(values)) as (_, queue):
         left = queue.cancel(job)
-    click.echo(f"Cancelled; {left} tasks were not done. Take it up again: prelabel jobs resume {job}")
+        training = queue.job(job).is_training
+    what = "" if training else f"; {left} tasks were not done"
+    click.echo(f"Cancelled{what}. Take it up again: prelabel jobs resume {job}")
 
 
 @jobs_command.command("resume", cls=options.SettingsCommand)
@@ -143,7 +174,9 @@ def resume_command(*, job: str, **values: Any) -> None:
     """Take up a cancelled or failed job."""
     with opened(options.settings_from(values)) as (_, queue):
         waiting = queue.resume(job)
-    click.echo(f"{waiting} tasks wait again. Look at it: prelabel jobs watch {job}")
+        training = queue.job(job).is_training
+    what = "The training waits" if training else f"{waiting} tasks wait"
+    click.echo(f"{what} again. Look at it: prelabel jobs watch {job}")
 
 
 @jobs_command.command("failed", cls=options.SettingsCommand)
@@ -190,8 +223,9 @@ def failed_command(*, job: str | None, limit: int, as_json: bool, **values: Any)
 def retry_command(*, name: str, **values: Any) -> None:
     """Try again what failed.
 
-    JOB: all of its failed tasks. CALL: one call by the id that `prelabel jobs failed` shows.
+    JOB: all of its failed tasks, or a training. CALL: one call by the id that `prelabel jobs failed` shows.
     """
     with opened(options.settings_from(values)) as (_, queue):
         retried = queue.retry(name)
-    click.echo(f"{retried} tried again.")
+        training = any(view.id == name and view.is_training for view in queue.jobs(ids=[name]))
+    click.echo("The training is tried again." if training else f"{retried} tried again.")

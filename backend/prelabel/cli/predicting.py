@@ -84,7 +84,7 @@ def predict_command(
     from prelabel.queue import PredictOptions
 
     with opened(settings) as (ledger, queue):
-        model, version = current_model(settings)
+        model, version = current_model(settings, ledger)
         connection = connection_of(settings, ledger, project, model)
         chosen = PredictOptions(only_missing=only_missing, replace=replace, tasks=tasks, view=view, reuse=reuse)
         job = queue.submit_project(connection, chosen, version=version, reason="predict command")
@@ -111,7 +111,7 @@ def watch(queue: JobQueue, job: str) -> JobView:
                 show(view)
                 if not warned and view.state == "queued" and time.monotonic() - began > NO_WORKER_AFTER_S:
                     warned = True
-                    _warn_without_worker(queue)
+                    warn_without_worker(queue)
                 time.sleep(POLL_S)
                 view = queue.job(job)
             show(view)
@@ -194,7 +194,8 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _warn_without_worker(queue: JobQueue) -> None:
+def warn_without_worker(queue: JobQueue) -> None:
+    """Say so where no worker is alive."""
     from prelabel.doctor import workers
 
     if not workers(queue):

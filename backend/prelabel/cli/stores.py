@@ -31,8 +31,10 @@ def opened(settings: Settings) -> Iterator[tuple[Ledger, JobQueue]]:
         ledger.close()
 
 
-def current_model(settings: Settings) -> tuple[str, str]:
+def current_model(settings: Settings, ledger: Ledger) -> tuple[str, str]:
     """Name and version of the model that new predictions are of: that of ``--model``, else of the running server.
+
+    The version is the one that a server of ``--model`` would announce: a trained one, once there is one.
 
     Raises:
         PrelabelError: there is no model, and no server answers.
@@ -41,10 +43,7 @@ def current_model(settings: Settings) -> tuple[str, str]:
     from prelabel.server.auth import credentials
 
     if settings.model is not None and settings.server_url is None:
-        from prelabel import loader
-
-        wrapper = loader.load_wrapper(settings.model, settings.model_options)
-        return loader.model_name(wrapper, settings), loader.model_version(wrapper, settings)
+        return _announced(settings.model, settings, ledger)
     url = settings.server_url or settings.effective_public_url
     predictor = RemotePredictor(url, credentials(settings), settings)
     try:
@@ -56,6 +55,20 @@ def current_model(settings: Settings) -> tuple[str, str]:
         ) from error
     finally:
         predictor.close()
+
+
+def _announced(model: str, settings: Settings, ledger: Ledger) -> tuple[str, str]:
+    from prelabel import loader
+    from prelabel.data import DataReader
+    from prelabel.lsml.environment import tell
+    from prelabel.model import Surroundings
+    from prelabel.successor import as_trained
+
+    tell(settings)
+    wrapper = as_trained(loader.load_wrapper(model, settings.model_options), ledger, settings)
+    with contextlib.closing(DataReader(settings)) as reader:
+        wrapper.enter(Surroundings(settings, reader, ledger))  # where `label_studio_ml`'s models find their version
+        return loader.model_name(wrapper, settings), loader.model_version(wrapper, settings)
 
 
 def connection_of(settings: Settings, ledger: Ledger, project: int, model: str) -> Connection:

@@ -150,6 +150,12 @@ class LabelStudio(Client):
         ):
             yield [raw["id"] for raw in batch]
 
+    def newest_task(self, project: int) -> int:
+        """The largest id of the project's tasks; 0 where it has none."""
+        newest = json.dumps({"ordering": ["-tasks:id"]}, separators=(",", ":"))
+        answer = self.get("api/tasks", project=project, page=1, page_size=1, include="id", query=newest, review="true")
+        return max((int(raw["id"]) for raw in answer["tasks"]), default=0)
+
     def _pages(
         self,
         project: int,

@@ -57,7 +57,8 @@ def jobs_blueprint(queue: JobQueue, ledger: Ledger | None) -> Blueprint:
     def train(project: int) -> tuple[dict[str, Any], int]:
         takes = training_queue(current_app.extensions["prelabel"]["predictor"], queue)
         connection, version = connected(project)
-        return queue.job(takes.submit_training(connection, version=version, reason="api")).as_json(), 202
+        job, _ = takes.submit_training(connection, version=version, reason="api")
+        return queue.job(job).as_json(), 202
 
     @blueprint.get("/jobs")
     def jobs() -> dict[str, Any]:

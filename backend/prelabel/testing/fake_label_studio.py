@@ -132,6 +132,12 @@ class FakeLabelStudio:
                 ids.append(task)
             return ids
 
+    def annotate(self, task: int, *result: Mapping[str, Any], skipped: bool = False) -> None:
+        """What a person says of a task."""
+        with self.lock:
+            annotation = {"id": next(self._numbers), "result": list(result), "was_cancelled": skipped}
+            self.tasks[task].setdefault("annotations", []).append(annotation)
+
     def delete_task(self, task: int) -> None:
         """Delete a task with its predictions."""
         with self.lock:
@@ -207,7 +213,11 @@ class FakeLabelStudio:
         return 200, {"release": "1.23.2"}
 
     def _get_project(self, project: int, *, query: Mapping[str, str], body: Any) -> Answer:
-        return 200, self._project(project)
+        with self.lock:
+            tasks = [task for task in self.tasks.values() if task["project"] == project]
+            counts = [sum(not one["was_cancelled"] for one in task.get("annotations", ())) for task in tasks]
+        counted = {"num_tasks_with_annotations": sum(map(bool, counts)), "total_annotations_number": sum(counts)}
+        return 200, {**self._project(project), "task_number": len(tasks), **counted}
 
     def _list_tasks(self, *, query: Mapping[str, str], body: Any) -> Answer:
         project = self._project(int(query["project"]))["id"]
@@ -223,10 +233,12 @@ class FakeLabelStudio:
                 for number, task in sorted(self.tasks.items())
                 if task["project"] == project
                 and (not wanted or number in wanted)
-                and _passes(asked.get("filters"), number, by_task.get(number, ()))
+                and _passes(asked.get("filters"), task, by_task.get(number, ()))
             ]
+            if asked.get("ordering") == ["-tasks:id"]:
+                found.reverse()
             size, page = int(query.get("page_size", 100)), int(query.get("page", 1))
-            fields = query.get("include", "id,data,predictions").split(",")
+            fields = query.get("include", "id,data,predictions,annotations").split(",")
             listed = []
             for task in found[(page - 1) * size : page * size]:
                 shown = {name: task[name] for name in fields if name in task}
@@ -343,7 +355,9 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
 )
 
 
-def _passes(filters: Any, task: int, predictions: Iterable[Mapping[str, Any]]) -> bool:
+def _passes(filters: Any, listed: Mapping[str, Any], predictions: Iterable[Mapping[str, Any]]) -> bool:
+    task = listed["id"]
+    annotated = sum(not one.get("was_cancelled") for one in listed.get("annotations", ()))
     for item in (filters or {}).get("items", ()):
         value = item["value"]
         match item["filter"].removeprefix("filter:tasks:"), item["operator"]:
@@ -351,6 +365,10 @@ def _passes(filters: Any, task: int, predictions: Iterable[Mapping[str, Any]]) -
                 passes = task > value
             case "id", "in":
                 passes = value["min"] <= task <= value["max"]
+            case "total_annotations", "greater":
+                passes = annotated > value
+            case "total_annotations", "equal":
+                passes = annotated == value
             case "predictions_model_versions", "not_contains":
                 passes = not any(part in one["model_version"] for one in predictions for part in value)  # substrings
             case other:
