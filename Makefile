@@ -12,7 +12,7 @@ VENV := $(or $(PRELABEL_VENV),.venv)
 help:
 	@echo "make demo          Label Studio with three projects that fill with predictions; Ctrl-C ends it"
 	@echo "make test          everything CI runs: lint, unit, contract, end-to-end and browser tests"
-	@echo "make test-all      the same, and wrappers of PyTorch, transformers and Whisper (some gigabytes to install)"
+	@echo "make test-all      the same, and wrappers of PyTorch, transformers and Ultralytics (ten gigabytes to install)"
 	@echo "make lint          ruff and mypy"
 	@echo "make format        ruff format, and the fixes that ruff can make"
 	@echo "make labelstudio   install Label Studio, which demo and tests use, and prepare its database"

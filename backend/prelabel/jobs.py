@@ -85,6 +85,8 @@ class JobContext:
     stopping: threading.Event = field(default_factory=threading.Event)
     rate: float = 0.0
     """Tasks per second that the model last did."""
+    disposable: bool = False
+    """Whether this process was made for the one function that runs in it."""
     _predictor: Predictor | None = None
     _clients: dict[tuple[str, str], LabelStudio] = field(default_factory=dict)
 
@@ -396,7 +398,11 @@ class _Slice:
     def _result(self, outcome: Outcome) -> Prediction | PrelabelError | None:
         """What is final; None leaves the task planned."""
         if outcome.prediction is not None:
-            return outcome.prediction
+            made_by = outcome.prediction.model_version
+            if made_by == self.row.version:
+                return outcome.prediction
+            self.postponed = ModelNotReadyError(f"this worker's model is {made_by}, the job's {self.row.version}.")
+            return None
         error = outcome.error
         if error is None:
             error = OverloadedError("the model did not come to this task.")
@@ -537,8 +543,12 @@ def train_job(job: str) -> None:
     if row.state not in ACTIVE_JOBS:
         return
     context.ledger.set_job_state(job, "running", error="")
-    with _explaining(context, row):
-        train(context, row)
+    try:
+        with _explaining(context, row):
+            train(context, row)
+    except CancelledError:
+        logger.info("project %d: job %s was cancelled", row.project, job)
+        return
     context.ledger.set_job_listed(job)
     context.ledger.set_job_state(job, "done", error="")
 

@@ -25,6 +25,13 @@ It says that the model claims no confidence: it found nothing, or says what it f
 """
 
 
+class Silence(list[Any]):
+    """What a wrapper returns, instead of [], for a task of which there is to be no prediction, not even an empty one.
+
+    Label Studio asks about the task again when it is opened.
+    """
+
+
 _CLASSES = (Choice, Choices, Taxonomy)
 """Outputs that may carry a distribution."""
 
@@ -39,6 +46,7 @@ class Prediction:
         model_version: never empty; the model run's name.
         dropped: outputs that did not fit the labeling config, one sentence each (for the log and ``check``).
         distributions: the probabilities behind regions by region id, see `prelabel.distributions`.
+        silent: the model says nothing, and nothing is stored: see `Silence`.
     """
 
     result: tuple[dict[str, Any], ...]
@@ -46,6 +54,7 @@ class Prediction:
     model_version: str
     dropped: tuple[str, ...] = ()
     distributions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
+    silent: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The entry as Label Studio takes it from ``/predict`` and in an import.
@@ -82,6 +91,8 @@ def make_prediction(
         OutputError: the value has no one meaning for this config, or lacks what its conversion needs. What merely does
             not fit (a label that the config lacks) is left out and named in `Prediction.dropped`.
     """
+    if isinstance(raw, Silence):
+        return Prediction((), NO_SCORE, model_version, silent=True)
     outputs = to_outputs(raw, config, label_map, names)
     classes: list[Output] = []
     if any(isinstance(output, _CLASSES) for output in outputs):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from prelabel.beside import beside
 from prelabel.errors import PrelabelError
 from prelabel.loader import load_wrapper, model_name
 
@@ -21,8 +25,18 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """Pause between two looks into the registry."""
-END_S = 2.0
-"""How long the end of the process waits for the thread."""
+REST_S = 30.0
+"""A version that could not be loaded is tried again after this long: its files may be on their way."""
+
+
+def served_artifact(model: str, ledger: Ledger, settings: Settings) -> Path | None:
+    """The files of the trained version that is to be served; None: the model as it is before any training.
+
+    Raises:
+        ModelLoadError: they are missing or were changed.
+    """
+    artifact = ledger.to_serve(model, shadow=settings.shadow)
+    return artifact.place(settings) if artifact is not None else None
 
 
 def as_trained(wrapper: ModelWrapper, ledger: Ledger, settings: Settings) -> ModelWrapper:
@@ -30,47 +44,68 @@ def as_trained(wrapper: ModelWrapper, ledger: Ledger, settings: Settings) -> Mod
 
     Files that are missing or were changed leave the model as it is before any training, and the log says so.
     """
-    artifact = ledger.to_serve(model_name(wrapper, settings), shadow=settings.shadow)
-    if artifact is not None:
-        try:
-            wrapper.artifact = artifact.place(settings)
-        except PrelabelError as error:
-            logger.error("%s", error)  # noqa: TRY400 (a sentence for people)
+    try:
+        wrapper.artifact = served_artifact(model_name(wrapper, settings), ledger, settings)
+    except PrelabelError as error:
+        logger.error("%s Until then the model is as it was before any training.", error)  # noqa: TRY400 (a sentence for people)
     return wrapper
 
 
 @contextmanager
-def following(predictor: LocalPredictor, ledger: Ledger, settings: Settings) -> Iterator[None]:
-    """While inside, a thread loads the version that is to be served as soon as it is another."""
-    stop = threading.Event()
-    thread = threading.Thread(target=_follow, args=(predictor, ledger, settings, stop), name="successor", daemon=True)
-    if predictor.trainable:
-        thread.start()
-    try:
+def following(
+    predictor: LocalPredictor, ledger: Ledger, settings: Settings, *, rest_s: float = REST_S
+) -> Iterator[None]:
+    """While inside, a thread loads the version that is to be served as soon as it is another.
+
+    One that cannot be loaded is tried again after ``rest_s``. A model that learns from events has nothing to load: it
+    takes on the version that it has learnt in another process.
+    """
+    learns_from_events = hasattr(predictor.wrapper, "follow")
+    if not predictor.trainable and not learns_from_events:
         yield
-    finally:
-        stop.set()
-        if thread.is_alive():
-            thread.join(END_S)
+        return
+    follow: Callable[[threading.Event], None] = (
+        partial(_follow_learnt, predictor, ledger, settings)
+        if learns_from_events
+        else partial(_follow, predictor, ledger, settings, rest_s)
+    )
+    with beside("successor", follow):
+        yield
 
 
-def _follow(predictor: LocalPredictor, ledger: Ledger, settings: Settings, stop: threading.Event) -> None:
+def _follow(
+    predictor: LocalPredictor, ledger: Ledger, settings: Settings, rest_s: float, stop: threading.Event
+) -> None:
     served = predictor.model_version if predictor.wrapper.artifact is not None else None
-    failed: set[str | None] = set()
+    rest: dict[str | None, float] = {}
+    told = ""
     while not stop.wait(LOOK_S):
         try:
             artifact = ledger.to_serve(predictor.name, shadow=settings.shadow)
             wanted = artifact.version if artifact is not None else None
-            if wanted == served or wanted in failed or settings.model is None:
+            if wanted == served or rest.get(wanted, 0.0) > time.monotonic() or settings.model is None:
                 continue
-            failed.add(wanted)
+            rest[wanted] = time.monotonic() + rest_s
             wrapper = load_wrapper(settings.model, settings.model_options)
             wrapper.artifact = artifact.place(settings) if artifact is not None else None
             predictor.replace(wrapper)
-            served, failed = wanted, set()
+            served, rest, told = wanted, {}, ""
             standing = ledger.enter(predictor.model_version, predictor.name, shadow=settings.shadow)
             logger.info("serving %s", standing.sentence if standing.hidden else standing.version)
         except PrelabelError as error:
-            logger.error("%s stays: %s", predictor.model_version, error)  # noqa: TRY400 (a sentence for people)
+            if told != (told := str(error)):
+                logger.error("%s stays: %s", predictor.model_version, error)  # noqa: TRY400 (a sentence for people)
+        except Exception:
+            logger.exception("could not look for a newer version of %s", predictor.name)
+
+
+def _follow_learnt(predictor: LocalPredictor, ledger: Ledger, settings: Settings, stop: threading.Event) -> None:
+    wrapper: Any = predictor.wrapper
+    while not stop.wait(LOOK_S):
+        try:
+            if not wrapper.follow():
+                continue
+            standing = ledger.enter(predictor.model_version, predictor.name, shadow=settings.shadow)
+            logger.info("serving %s", standing.sentence if standing.hidden else standing.version)
         except Exception:
             logger.exception("could not look for a newer version of %s", predictor.name)

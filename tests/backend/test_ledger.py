@@ -303,6 +303,14 @@ def test_a_result_for_what_has_changed_meanwhile_is_dropped(ledger: Ledger, conn
     assert ledger.states(VERSION, connection) == {1: "planned", 2: "answered", 3: "pending"}
 
 
+def test_old_versions_without_work_are_not_looked_after(ledger: Ledger, connection: Connection) -> None:
+    for number in range(4):
+        ledger.enter(f"m-{number}", connection.model, shadow=False)
+    ledger.create_job("project", connection, "m-0")
+    ledger.set_job_state(ledger.create_job("project", connection, "m-1"), "done")
+    assert sorted(ledger.versions_at_work(2)) == ["m-0", "m-2", "m-3"]
+
+
 def test_a_prediction_goes_out_under_the_ledgers_version(ledger: Ledger, connection: Connection) -> None:
     ledger.plan(VERSION, connection, tasks(1, 1))
     ledger.record([(ledger.planned()[0], answer("something else"))])

@@ -775,6 +775,30 @@ def test_training_is_one_job_for_a_project(make: Make) -> None:
         "train", "queued", "start training", world.predictor.model_version,
     )  # fmt: skip
     assert world.post("/job_status", {"job": first}).get_json()["job_status"] == "queued"
+    assert "at it already" not in said[0].get_json().get("detail", "")
+    assert "at it already" in said[2].get_json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        ("queued", "queued"),
+        ("running", "started"),
+        ("done", "finished"),
+        ("failed", "failed"),
+        ("cancelled", "canceled"),
+    ],
+)
+def test_label_studio_is_told_a_trainings_state_in_its_own_words(make: Make, state: Any, status: str) -> None:
+    world = make(Trainable(), queue=True)
+    job = world.post("/webhook", recorded("webhooks/START_TRAINING", "/webhook")).get_json()["job"]
+    assert world.ledger is not None
+    world.ledger.note(job, of=12, examples=5, phase="reading")
+    world.ledger.set_job_state(job, state, error="why" if state == "failed" else "")
+    assert world.post("/job_status", {"job": job}).get_json() == {
+        "job_status": status, "error": "why" if state == "failed" else None,
+        "total": 12, "done": 5, "phase": "reading", "model_version": None,
+    }  # fmt: skip
 
 
 def test_training_needs_a_project_and_a_queue(make: Make) -> None:
@@ -794,6 +818,15 @@ def test_enough_new_annotations_begin_a_training(make: Make) -> None:
     assert world.post("/webhook", event).get_json() == {"status": "ok"}  # counted anew
 
 
+def test_changed_and_skipped_annotations_are_no_new_ones_and_several_at_once_are_several(make: Make) -> None:
+    world = make(Trainable(), queue=True, train_after=3)
+    for name in ("ANNOTATION_CREATED_skipped", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED") * 3:
+        assert world.post("/webhook", recorded(f"webhooks/{name}", "/webhook")).get_json() == {"status": "ok"}
+    several = recorded("webhooks/ANNOTATIONS_CREATED_from_predictions", "/webhook")
+    several["annotation"] *= 2
+    assert ["job" in world.post("/webhook", several).get_json() for _ in range(2)] == [False, True]
+
+
 @pytest.mark.parametrize("event", [{}, {"action": 7}, {"action": "TASKS_CREATED", "project": {"id": 7}, "tasks": 3}])
 def test_a_malformed_event_is_refused(make: Make, event: Any) -> None:
     assert make(queue=True).post("/webhook", event).status_code == 400
@@ -810,8 +843,8 @@ def test_a_jobs_state_can_be_asked(make: Make) -> None:
     world.predict(question("a"))
     assert world.queue is not None
     (job,) = world.queue.jobs()
-    assert world.post("/job_status", {"job": job.id}).get_json()["job_status"] == job.state
-    assert world.post("/job_status", {"job": "nonsense"}).status_code == 404
+    assert world.post("/job_status", {"job": job.id}).get_json()["job_status"] == "queued"
+    assert world.post("/job_status", {"job": "nonsense"}).status_code == 410  # removed, says Label Studio
 
 
 def test_delete_and_duplicate_are_acknowledged(make: Make) -> None:

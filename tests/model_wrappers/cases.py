@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import shutil
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +20,7 @@ from prelabel.labeling import parse
 from prelabel.model import Audio, Item
 from prelabel.tasks import Facts, Task
 
-from .packaged import ECG_TEST, EFFICIENTNET, MOVENET, ORIENTATION, SILERO, U2NETP, WHISPER, located, missing
+from .packaged import ECG_TEST, EFFICIENTNET, LAYOUT, MOVENET, ORIENTATION, SILERO, U2NETP, WHISPER, located, missing
 
 TEXTS = [
     "I love this film, it is wonderful",
@@ -146,6 +148,20 @@ def letters() -> list[Image.Image]:
     return [page.rotate(angle) for angle in (0, 90, 180, 270)]
 
 
+def pages() -> list[Image.Image]:
+    """A page with a title, two paragraphs, a photograph and its caption; its lower half; an empty one."""
+    page = Image.new("RGB", (850, 1100), "white")
+    pen = ImageDraw.Draw(page)
+    pen.text((220, 60), "The Weather in March", fill="black", font=ImageFont.load_default(40))
+    pen.text((240, 735), "Figure 1. A cup of coffee on a table", fill="black", font=ImageFont.load_default(20))
+    words = " ".join(LETTER.split())
+    for top in (160, 800):
+        lines = "\n".join(textwrap.wrap(f"{words} {words}", 70))
+        pen.multiline_text((80, top), lines, fill="black", font=ImageFont.load_default(20), spacing=8)
+    page.paste(photographs()[1].resize((420, 280)), (215, 440))
+    return [page, page.crop((0, 780, 850, 1100)), Image.new("RGB", (300, 400), "white")]
+
+
 def receipts() -> list[Any]:
     """A picture with two lines of text, and an empty one."""
     pictures = []
@@ -237,6 +253,50 @@ def _ocr(engine: str) -> Case:
     )
 
 
+def _yolo(bench: Bench, wrapper: str, file: str) -> Case:
+    for module in ("torch", "ultralytics", *(("litert_torch",) if wrapper == "tflite" else ())):
+        framework(module)
+    from . import yolo_models
+
+    scenes = itertools.islice(yolo_models.scenes(7, most=1), 4)
+    batch = [yolo_models.placed(scene, size) for (scene, _), size in zip(scenes, YOLO_SIZES, strict=True)]
+    expected = {
+        number: [yolo_models.NAMES[things[0][0]]]
+        for number, (_, things) in enumerate(itertools.islice(yolo_models.scenes(7, most=1), 4))
+    }
+    options = {"model": str(yolo_models.made(bench.models) / file), "min_score": "0.4"}
+    if wrapper != "ultralytics":
+        options |= {"threads": "1"}
+    return Case(
+        wrapper,
+        batch,
+        labels("RectangleLabels", yolo_models.NAMES, IMAGE),
+        expected,
+        options if wrapper != "ultralytics" else options | {"device": "cpu"},
+        {"onnx": "onnxruntime", "tflite": "ai_edge_litert.interpreter"}.get(wrapper, wrapper),
+        "" if wrapper == "ultralytics" else wrapper,
+        {"min_score": "0.6"},
+    )
+
+
+def _detector(bench: Bench) -> Case:
+    framework("torch")
+    framework("torchvision")
+    from . import torch_models
+
+    options = {"model": f"{torch_models.detector(bench.models)}:detector", "size": "96x96", "device": "cpu"}
+    return Case(
+        "torch",
+        [picture.resize((120, 90)) for picture in photographs()],
+        labels("RectangleLabels", ["cat", "cup"], IMAGE),
+        {},
+        options | {"min_score": "0.0", "threads": "1"},
+        "torch",
+        "torch",
+        {"resize": "pad"},
+    )
+
+
 def _timeseries(bench: Bench) -> Case:
     config = labels("TimeSeriesLabels", ["anomaly"], SERIES)
     return Case(
@@ -252,7 +312,7 @@ def _timeseries(bench: Bench) -> Case:
 
 
 def _whisper(_: Bench) -> Case:
-    framework("faster_whisper")
+    installed("faster_whisper")
     return Case(
         "whisper",
         [*spoken("en-us"), Audio(np.zeros((16_000, 1), dtype=np.float32), 16_000), *spoken("en-gb")],
@@ -307,6 +367,7 @@ ENTITIES = labels("Labels", ["PERSON", "GPE", "DATE"], TEXT)
 FEELING = choices(["Positive", "Negative"], TEXT)
 DIGIT = choices(DIGITS, TEXT)
 IMAGENET = {"mean": "0.485,0.456,0.406", "std": "0.229,0.224,0.225"}
+YOLO_SIZES = ((128, 128), (256, 192), (96, 128), (128, 100))
 SLOW = pytest.mark.slow
 
 
@@ -342,6 +403,41 @@ def _numbers(bench: Bench) -> Case:
     config = '<View><Text name="x" value="$a"/><Number name="n" toName="x"/></View>'
     batch = [Task(i, {"a": i, "b": 1}) for i in range(3)]
     return Case("sklearn", batch, config, {}, **_sklearn(bench, "line.joblib", columns="a,b"))
+
+
+LABEL_STUDIO_ML = """
+import os
+import joblib
+from label_studio_ml.model import LabelStudioMLBase
+from label_studio_ml.response import ModelResponse, PredictionValue
+
+
+class Feelings(LabelStudioMLBase):
+    def __init__(self, project_id=None, label_config=None, lowest: float = 0.0):
+        self.lowest = lowest
+        super().__init__(project_id, label_config)
+
+    def setup(self):
+        self.model = joblib.load(os.path.join(os.path.dirname(__file__), "texts.joblib"))
+
+    def predict(self, tasks, context=None, **kwargs):
+        from_name, to_name, value = self.get_first_tag_occurence("Choices", "Text")
+        predictions = []
+        for shares in self.model.predict_proba([task["data"][value] for task in tasks]):
+            region = {"from_name": from_name, "to_name": to_name, "type": "choices",
+                      "value": {"choices": [self.model.classes_[shares.argmax()]]}}
+            result = [region] if shares.max() >= self.lowest else []
+            predictions.append(PredictionValue(result=result, score=shares.max()))
+        return ModelResponse(predictions=predictions)
+"""
+
+
+def _label_studio_ml(bench: Bench) -> Case:
+    file = bench.models / "feelings.py"  # beside texts.joblib
+    file.write_text(LABEL_STUDIO_ML, encoding="utf-8")
+    parsed = parse(FEELING)
+    batch = [Item(Task(at, {"text": text}), parsed) for at, text in enumerate(TEXTS)]
+    return Case(str(file), batch, FEELING, {0: ["Positive"], 19: ["Negative"]}, other={"lowest": "0.9"})
 
 
 def _remote(name: str, bench: Bench) -> Case:
@@ -416,6 +512,20 @@ CASES: Mapping[str, Callable[[Bench], Case]] = {
         {1: ["thing"]},
         **_onnx(located(U2NETP), output="1959", labels="thing", **IMAGENET),
     ),
+    "onnx layout": lambda bench: Case(
+        "onnx",
+        pages(),
+        labels("RectangleLabels", ["text", "title", "figure", "figure_caption"], IMAGE),
+        {0: ["text", "text", "figure_caption", "figure", "title"], 1: ["text"], 2: []},
+        **_onnx(located(LAYOUT), min_score="0.4", **IMAGENET),
+    ),
+    "onnx yolo": lambda bench: _yolo(bench, "onnx", "detect.onnx"),
+    "onnx yolo, nothing overlaps": lambda bench: _yolo(bench, "onnx", "detect-nms.onnx"),
+    "ultralytics": lambda bench: _yolo(bench, "ultralytics", "detect.pt"),
+    "torch yolo": lambda bench: _yolo(bench, "torch", "detect.torchscript"),
+    "torch yolo, nothing overlaps": lambda bench: _yolo(bench, "torch", "detect-nms.torchscript"),
+    "torch detector": _detector,
+    "tflite yolo": lambda bench: _yolo(bench, "tflite", "detect.tflite"),
     "tflite photographs": _photographs,
     "tflite bodies": _bodies,
     "ocr rapidocr": lambda bench: _ocr("rapidocr"),
@@ -434,9 +544,8 @@ CASES: Mapping[str, Callable[[Bench], Case]] = {
     "http": lambda bench: _remote("http", bench),
     "inference_protocol": lambda bench: _remote("inference_protocol", bench),
     "ensemble": lambda bench: _remote("ensemble", bench),
+    "label_studio_ml": _label_studio_ml,
 }
-GROUPED = [
-    pytest.param(name, marks=SLOW if name.partition(" ")[0] in {"whisper", "torch", "transformers"} else ())
-    for name in CASES
-]
+LARGE = {"torch", "transformers", "ultralytics", "yolo"}
+GROUPED = [pytest.param(name, marks=SLOW if LARGE & set(name.replace(",", "").split()) else ()) for name in CASES]
 """The names, those of large frameworks marked."""

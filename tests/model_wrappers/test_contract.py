@@ -213,7 +213,7 @@ def test_another_option_is_another_version(case: Case, wrapper: ModelWrapper) ->
 def test_a_framework_that_is_not_installed_is_named_with_its_extra(
     case: Case, wrapper: ModelWrapper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not case.needs:
+    if not case.needs or not case.extra:
         return
     monkeypatch.setitem(sys.modules, case.needs, None)
     with pytest.raises(ModelLoadError, match=rf'pip install "prelabel\[{case.extra}\]"'):
@@ -239,6 +239,7 @@ FORKED = (
     "sklearn texts",
     "spacy",
     "onnx pages",
+    "onnx layout",
     "tflite photographs",
     "ocr rapidocr",
     "vad silero",
@@ -247,8 +248,11 @@ FORKED = (
     "http",
     "inference_protocol",
     "ensemble",
-    pytest.param("whisper", marks=pytest.mark.slow),
+    "label_studio_ml",
+    "whisper",
     pytest.param("torch weights", marks=pytest.mark.slow),
+    pytest.param("torch yolo", marks=pytest.mark.slow),
+    pytest.param("ultralytics", marks=pytest.mark.slow),
     pytest.param("transformers texts", marks=pytest.mark.slow),
 )
 

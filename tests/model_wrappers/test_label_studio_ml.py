@@ -26,13 +26,14 @@ from prelabel.data import DataReader
 from prelabel.errors import ModelError, ModelLoadError, NotFoundError
 from prelabel.labeling import parse
 from prelabel.loader import load_wrapper
+from prelabel.lsml.learning import learning
 from prelabel.predictor.local import LocalPredictor
 from prelabel.runs import Ledger
 from prelabel.server import create_app
 from prelabel.server.serving import listen, serve_app
 from prelabel.settings import load_settings
 
-from .conftest import FEELINGS, TEXTS
+from .cases import FEELINGS, TEXTS
 
 RECORDINGS = Path(__file__).parents[1] / "recordings"
 CHOICES = (
@@ -255,8 +256,11 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             kwargs={"listening": listening, "stop": stop, "on_drained": predictor.close},
         )
         thread.start()
+        learns = learning(predictor, ledger)
+        learns.__enter__()
 
         def end() -> None:
+            learns.__exit__(None, None, None)
             stop.set()
             thread.join(30)
             reader.close()
@@ -374,6 +378,10 @@ def test_a_model_learns_from_the_events_that_label_studio_sends(
     broken = {"action": "ANNOTATION_UPDATED", "project": event["project"]}  # without the annotation
     assert httpx.post(f"{here.url}/webhook", json=broken).status_code == 200
     wait_until(lambda: "ANNOTATION_UPDATED: Learner.fit failed" in caplog.text)
+    wait_until(lambda: here.ledger.events("Learner") == [])
+    (failed,) = here.ledger.events("Learner", failed=True)
+    assert (failed.event, failed.project) == ("ANNOTATION_UPDATED", str(project))
+    assert "KeyError" in str(failed.error)
 
 
 def test_training_says_where_it_failed_and_what_an_event_must_bring(serve: Serve) -> None:
@@ -468,7 +476,18 @@ def test_every_form_of_answer_becomes_one_prediction_per_task(
     here = serve(ODD.replace("ANSWER", answer))
     entries = here.predict(CHOICES, [{"text": "Positive"}, {"text": "Negative"}, {"text": "Positive"}])
     assert choices(entries) == expected
-    assert all(0 <= entry["score"] <= 1 and entry["model_version"] == here.predictor.model_version for entry in entries)
+    for entry in filter(None, entries):
+        assert 0 <= entry["score"] <= 1
+        assert entry["model_version"] == here.predictor.model_version
+
+
+def test_of_a_task_that_the_model_says_nothing_of_nothing_is_stored_but_an_empty_result_is_a_prediction(
+    serve: Serve,
+) -> None:
+    here = serve(ODD.replace("ANSWER", "[said[0], None, [], {}, {'result': []}][:len(tasks)]"))
+    entries = here.predict(CHOICES, [{"text": "Positive"}] * 5)
+    assert entries[1:4] == [[], [], []]
+    assert (choices(entries[:1]), entries[4]["result"]) == (["Positive"], [])
 
 
 @pytest.mark.parametrize("answer", ["'Positive'", "3", "[{'result': 'Positive'} for _ in tasks]", "[7 for _ in tasks]"])
@@ -617,6 +636,7 @@ def test_a_password_in_the_file_is_never_ignored(tmp_path: Path, monkeypatch: py
 ASK = """
 import sys
 from prelabel.loader import load_wrapper
+from prelabel.lsml.learning import learning
 before = "label_studio_ml" in sys.modules
 load_wrapper(sys.argv[1])
 import label_studio_ml.model

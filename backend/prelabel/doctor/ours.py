@@ -172,6 +172,7 @@ class OurParts:
         yield self._model(url)
         yield from self._stage()
         yield from self._namesakes()
+        yield from self._learning()
 
     def _model(self, url: str) -> Finding:
         assert self.server is not None  # noqa: S101 (set by the caller)
@@ -216,6 +217,19 @@ class OurParts:
         with contextlib.suppress(RedisError):
             for other in namesakes(self.ledger, self.queue.redis.client, name, version):
                 yield warn("model name", f"a worker is alive that predicts as {other}, of the same name {name!r}.", FIX)
+
+    def _learning(self) -> Iterator[Finding]:
+        if self.ledger is None or not self.model:
+            return
+        failed = self.ledger.events(str(self.model.get("name")), failed=True)
+        if failed:
+            last = failed[-1]
+            which = f"{last.event} of project {last.project}"
+            yield warn(
+                "learning",
+                f"the model could not learn from {len(failed)} events; the last, {which}: {last.error}",
+                "Mend its fit; the log has the traceback. What is annotated from then on reaches it.",
+            )
 
     def fit(self, config: LabelingConfig) -> Fit | None:
         """What of the model's outputs the config takes; None where no server can say."""

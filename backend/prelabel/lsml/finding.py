@@ -6,9 +6,12 @@ import importlib
 import logging
 import sys
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
+
+from prelabel.lsml.given import Given
+from prelabel.lsml.moved import MovedFinder
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +19,7 @@ PACKAGE = "label_studio_ml"
 NEEDED = ("model", "response")
 """Modules that the package has in the form which models are written for today; releases before 2 lack the second."""
 SURFACE = "prelabel.lsml.surface"
-OFFERED = ("api", "model", "response", "server", "utils")
+OFFERED = ("api", "exceptions", "model", "response", "server", "utils")
 """Modules of the surface."""
 
 
@@ -24,6 +27,8 @@ def provide() -> None:
     """Let files import `label_studio_ml` from now on. Nothing is imported before one does."""
     if PACKAGE not in sys.modules and not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+    if not any(isinstance(finder, MovedFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, MovedFinder())
 
 
 class _Finder(MetaPathFinder):
@@ -43,21 +48,7 @@ class _Finder(MetaPathFinder):
         finally:
             self._asking = False
         sys.modules.pop(PACKAGE, None)  # else the import system would take the package's own spec and run it twice
-        return ModuleSpec(PACKAGE, _Given(module), is_package=True)
-
-
-class _Given(Loader):
-    """Hands out a module that was imported already, as it is."""
-
-    def __init__(self, module: ModuleType) -> None:
-        self._module = module
-        self._spec = module.__spec__
-
-    def create_module(self, _spec: ModuleSpec) -> ModuleType:
-        return self._module
-
-    def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec
+        return ModuleSpec(PACKAGE, Given(module), is_package=True)
 
 
 def _installed() -> ModuleType | None:

@@ -21,7 +21,11 @@ def own_version(model: type[Any]) -> str | None:
     Else an ``INITIAL_MODEL_VERSION`` of its own. A bare number (``0.0.2``, ``v3``) gets the class's name before it: no
     two models of a registry may have the same version. None where the model says nothing, or not in plain words.
     """
-    said = _said(model) or getattr(model, "INITIAL_MODEL_VERSION", UNTOLD)
+    return named(model, _said(model) or getattr(model, "INITIAL_MODEL_VERSION", UNTOLD))
+
+
+def named(model: type[Any], said: object) -> str | None:
+    """A version as it stands in the registry for what the model calls it, see `own_version`."""
     if not isinstance(said, str) or said in {"", UNTOLD}:
         return None
     return f"{model.__name__}-{said}" if re.fullmatch(r"v?\d[\w.+-]*", said, flags=re.IGNORECASE) else said

@@ -45,13 +45,27 @@ class Opened:
 
 
 class WrapperEngine:
-    """A `ModelWrapper` as the scheduler's engine; ``store`` keeps what it encodes."""
+    """A `ModelWrapper` as the scheduler's engine; ``store`` keeps what it encodes.
+
+    A model that learns from events may take on another version at any moment, and says of its last results which one
+    made them (`lsml.announced`).
+    """
 
     def __init__(self, wrapper: ModelWrapper, version: str, store: Store) -> None:
         self.wrapper = wrapper
-        self.version = version
         self.store = store
+        self._version = version
         wrapper.encodings = EncodedItems(store, version)
+
+    @property
+    def version(self) -> str:
+        """The version that made the results of the last call."""
+        return getattr(self.wrapper, "predicted_as", None) or self._version
+
+    @property
+    def announced(self) -> str:
+        """The version of what is predicted from now on."""
+        return getattr(self.wrapper, "announced", None) or self._version
 
     @property
     def max_batch_size(self) -> int | None:
@@ -78,7 +92,7 @@ class WrapperEngine:
 
     def unload(self) -> None:
         self.wrapper.unload()
-        self.store.forget(self.version)
+        self.store.forget(self._version)
 
 
 class LocalPredictor:
@@ -145,7 +159,7 @@ class LocalPredictor:
 
     @property
     def model_version(self) -> str:
-        return self._engine.version
+        return self._engine.announced
 
     def replace(self, wrapper: ModelWrapper) -> None:
         """Load another version of the model in this thread, and use it from the next micro-batch on.

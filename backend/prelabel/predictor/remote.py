@@ -207,7 +207,8 @@ def _task_json(task: Task) -> dict[str, Any]:
 def outcome_json(outcome: Outcome) -> dict[str, Any]:
     """An outcome as ``/api/v1/predict`` answers it: ``{}`` is unfinished."""
     if outcome.prediction is not None:
-        return {"prediction": {**outcome.prediction.as_json(), "dropped": list(outcome.prediction.dropped)}}
+        said = {**outcome.prediction.as_json(), "dropped": list(outcome.prediction.dropped)}
+        return {"prediction": said | ({"silent": True} if outcome.prediction.silent else {})}
     if outcome.error is not None:
         return {"error": error_json(outcome.error)}
     return {}
@@ -237,6 +238,7 @@ def _outcome(said: Mapping[str, Any]) -> Outcome:
                 entry["model_version"],
                 tuple(entry.get("dropped", ())),
                 entry.get("distributions") or {},
+                silent=entry.get("silent") is True,
             )
         )
     if "error" in said:

@@ -102,7 +102,7 @@ def open_database(settings: Settings) -> Database:
 def _make_private(file: Path) -> None:
     try:
         if not file.parent.exists():
-            file.parent.mkdir(parents=True, mode=0o700)
+            file.parent.mkdir(parents=True, mode=0o700, exist_ok=True)  # another process may make it just now
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
         if stat.S_IMODE(file.stat().st_mode) & 0o077:
             file.chmod(0o600)

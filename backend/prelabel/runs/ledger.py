@@ -11,12 +11,13 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, literal, or_, select, update
 from sqlalchemy.engine import Row
 
 from prelabel.errors import PrelabelError
 from prelabel.predictions import Prediction
 from prelabel.runs.database import Database, open_database
+from prelabel.runs.events import Events
 from prelabel.runs.inbox import Inbox
 from prelabel.runs.live import LiveClaims
 from prelabel.runs.outbox import Outbox
@@ -43,7 +44,7 @@ ANSWER_GRACE_S = 15.0
 """Label Studio stores a live answer within this time; until then its absence there proves nothing."""
 
 
-class Ledger(Inbox, Outbox, LiveClaims, Trials, Trainings, Stages):
+class Ledger(Inbox, Outbox, LiveClaims, Trials, Trainings, Stages, Events):
     """The registry's ledger. Safe for threads and processes; make it with `Ledger.open`."""
 
     @classmethod
@@ -134,8 +135,9 @@ class Ledger(Inbox, Outbox, LiveClaims, Trials, Trainings, Stages):
         new = statement.excluded
         anew: list[ColumnElement[bool]] = [row.content_hash != new.content_hash, row.state == "gone"]
         if again:
-            anew.extend(row.state == state for state in ("quarantined", "refused", "cancelled"))
+            anew.extend(row.state == state for state in ("quarantined", "refused", "cancelled", "silent"))
         if looked is not None:
+            anew.append(row.state == "silent")
             anew.append(and_(row.state == "stored", row.updated_at < looked))
             anew.append(and_(row.state == "answered", row.updated_at < looked - ANSWER_GRACE_S))
         kept = and_(
@@ -261,6 +263,8 @@ class Ledger(Inbox, Outbox, LiveClaims, Trials, Trainings, Stages):
     def record(self, outcomes: Iterable[tuple[LedgerRow, Prediction | PrelabelError]]) -> int:
         """Write predictions (``pending``, of a hidden version ``shadow``) and failures (``quarantined``).
 
+        Where the model says nothing the row is ``silent``: nothing is sent.
+
         Returns how many counted.
 
         A row that is no longer planned as it was (answered live meanwhile, cancelled, planned with other data) is left.
@@ -269,8 +273,12 @@ class Ledger(Inbox, Outbox, LiveClaims, Trials, Trainings, Stages):
         now = self.now()
         done: dict[str, list[dict[str, Any]]] = {}
         failed: list[dict[str, Any]] = []
+        silent: list[dict[str, Any]] = []
         for row, outcome in outcomes:
             key = {"b_id": row.id, "b_hash": row.content_hash}
+            if isinstance(outcome, Prediction) and outcome.silent:
+                silent.append({**key, "b_payload": None, "b_score": None})
+                continue
             payload = payload_of(outcome, row.version) if isinstance(outcome, Prediction) else outcome
             if isinstance(payload, str) and isinstance(outcome, Prediction):
                 done.setdefault(row.version, []).append({**key, "b_payload": payload, "b_score": outcome.score})
@@ -281,9 +289,22 @@ class Ledger(Inbox, Outbox, LiveClaims, Trials, Trainings, Stages):
             for version, rows in done.items():
                 state: State = "shadow" if self.hidden_in(db, version) else "pending"
                 counted += db.execute(_record_statement(now, state), rows).rowcount
+            if silent:
+                counted += db.execute(_record_statement(now, "silent"), silent).rowcount
             if failed:
                 counted += db.execute(_record_statement(now, "quarantined"), failed).rowcount
         return counted
+
+    def forget_silent(self, version: str, project: str) -> int:
+        """A version may have something to say now: forget of which tasks of a project it said nothing. How many."""
+        if not project.isdecimal():
+            return 0
+        row = predictions.c
+        run = select(model_runs.c.id).where(model_runs.c.name == version)
+        ours = select(connections.c.id).where(connections.c.project == int(project))
+        with self.database.write() as db:
+            gone = delete(predictions).where(row.run_id.in_(run), row.connection_id.in_(ours), row.state == "silent")
+            return db.execute(gone).rowcount
 
     def forget_tasks(self, connection: Connection, tasks: Collection[int]) -> int:
         """The tasks were deleted in Label Studio: nothing more is done for them, by no model."""
@@ -383,6 +404,14 @@ class Ledger(Inbox, Outbox, LiveClaims, Trials, Trainings, Stages):
         query = select(model_runs.c.name).order_by(model_runs.c.id.desc())
         if model is not None:
             query = query.join(models, models.c.id == model_runs.c.model_id).where(models.c.name == model)
+        with self.database.read() as db:
+            return list(db.execute(query).scalars())
+
+    def versions_at_work(self, recent: int) -> list[str]:
+        """Names of the ``recent`` newest model runs of all models, and of all that have a job to do."""
+        newest = select(model_runs.c.id).order_by(model_runs.c.id.desc()).limit(recent)
+        busy = select(jobs.c.run_id).where(jobs.c.state.in_(ACTIVE_JOBS))
+        query = select(model_runs.c.name).where(or_(model_runs.c.id.in_(newest), model_runs.c.id.in_(busy)))
         with self.database.read() as db:
             return list(db.execute(query).scalars())
 

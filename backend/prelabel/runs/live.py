@@ -218,7 +218,9 @@ class LiveClaims(Store):
 
     @cached_property
     def _quarantine_statement(self) -> _Prepared:
-        return self._upsert(_one_of(predictions.c.state, "planned", "quarantined", "gone", "cancelled", "refused"))
+        return self._upsert(
+            _one_of(predictions.c.state, "planned", "quarantined", "gone", "cancelled", "refused", "silent")
+        )
 
     def _upsert(self, free: Any) -> _Prepared:
         """INSERT that overwrites a row where ``free`` holds."""

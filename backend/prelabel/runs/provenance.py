@@ -17,12 +17,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
 from prelabel.artifacts import CARD
+from prelabel.beside import beside
 from prelabel.loader import DIGEST, name_of
 from prelabel.runs.models import Models
 from prelabel.runs.store import Store
@@ -42,8 +44,6 @@ READY_S = 0.5
 """Pause between two looks whether the model is loaded."""
 LOOK_S = 15.0
 """Pause between two looks for the run's first job."""
-END_S = 2.0
-"""How long the end of a server or worker waits for the thread."""
 
 
 @contextmanager
@@ -55,15 +55,8 @@ def recorded(store: Store, predictor: Predictor, settings: Settings) -> Iterator
         predictor: of a predictor without a ``wrapper`` (a server's, asked from afar) only the first job is written.
         settings: which model it is.
     """
-    stop = threading.Event()
-    arguments = (Models(store.database), predictor, settings, stop)
-    thread = threading.Thread(target=_watch, args=arguments, name="provenance", daemon=True)
-    thread.start()
-    try:
+    with beside("provenance", partial(_watch, Models(store.database), predictor, settings)):
         yield
-    finally:
-        stop.set()
-        thread.join(END_S)
 
 
 def _watch(models: Models, predictor: Predictor, settings: Settings, stop: threading.Event) -> None:

@@ -11,15 +11,18 @@ from typing import Any, Literal
 from prelabel.tasks import Task
 
 State = Literal[
-    "planned", "pending", "shadow", "sending", "stored", "answered", "refused", "quarantined", "gone", "cancelled"
-]
+    "planned", "pending", "shadow", "sending", "stored", "answered", "silent", "refused", "quarantined", "gone",
+    "cancelled",
+]  # fmt: skip
 """The state of one ledger row; docs/exactly-once.md draws the ways between them."""
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 ACTIVE_JOBS: tuple[JobState, ...] = ("queued", "running")
 OPEN_STATES: tuple[State, ...] = ("planned", "pending", "sending")
-DONE_STATES: tuple[State, ...] = ("shadow", "stored", "answered", "refused", "quarantined", "gone", "cancelled")
+DONE_STATES: tuple[State, ...] = (
+    "shadow", "stored", "answered", "silent", "refused", "quarantined", "gone", "cancelled",
+)  # fmt: skip
 
 
 def config_hash(label_config: str) -> str:

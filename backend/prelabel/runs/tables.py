@@ -25,7 +25,7 @@ from sqlalchemy import (
     text,
 )
 
-SCHEMA_HEAD = "0008"
+SCHEMA_HEAD = "0009"
 """Revision that this code needs; `Ledger.open` migrates a database that has another one."""
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")
@@ -349,4 +349,19 @@ model_state = Table(
     Column("key", String(255), primary_key=True),
     Column("value", Text, nullable=False),
     Column("updated_at", Float, nullable=False),
+)
+
+model_events = Table(
+    "model_events",
+    metadata,
+    Column("id", BigId, primary_key=True),  # in the order in which they came
+    Column("model", String(255), nullable=False),
+    Column("project", String(64), nullable=False),  # Label Studio's id; empty: none
+    Column("event", String(64), nullable=False),  # its name: ANNOTATION_CREATED, START_TRAINING ...
+    Column("body", Text, nullable=False),  # JSON, as it came
+    Column("received_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),  # raised before the model has it in hand
+    Column("failed_at", Float),  # null: it waits
+    Column("error", Text),
+    Index("ix_model_events_waiting", "model", "failed_at", "id"),
 )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from prelabel.artifacts import Artifact
 from prelabel.errors import RequestError
@@ -16,6 +16,8 @@ from prelabel.runs.stages import Stages
 from prelabel.runs.tables import connections, jobs, model_runs, models, predictions
 
 TRAIN_JOB = "train"
+LOOKED_AT = 200
+"""A project's last trainings, of which one is looked for."""
 SAID = ("pending", "shadow", "sending", "stored", "answered", "refused", "quarantined")
 """States of a task of which a version has said something, or failed to."""
 
@@ -51,6 +53,59 @@ class Trainings(JobTable, Stages):
                 return str(active), False
             db.execute(update(connections).where(connections.c.id == number).values(annotated=0))
             return self.insert_job(db, TRAIN_JOB, connection, version, reason=reason), True
+
+    def recount(self, connection: Connection, annotations: int) -> int:
+        """Count anew by how many annotations Label Studio has: webhooks may be missed.
+
+        Returns:
+            How many there are since the last training began; 0 while one waits or runs.
+        """
+        with self.database.write() as db:
+            number = self.connection_id(db, connection)
+            ours = jobs.c.connection_id == number, jobs.c.kind == TRAIN_JOB
+            query = select(jobs.c.state, jobs.c.options).where(*ours).order_by(jobs.c.created_at.desc())
+            before = 0
+            for row in db.execute(query.limit(LOOKED_AT)):
+                if row.state in ACTIVE_JOBS:
+                    return 0
+                if (known := json.loads(row.options).get("annotations")) is not None:
+                    before = int(known)
+                    break
+            count = max(annotations - before, 0)
+            db.execute(update(connections).where(connections.c.id == number).values(annotated=count))
+            return count
+
+    def trained_until(self, connection: Connection, version: str) -> int | None:
+        """The largest task id of the project when ``version`` was trained on it; None where it was not.
+
+        Of a version that a model's own ``fit`` set, the largest that was known of then.
+        """
+        query = (
+            select(jobs.c.options)
+            .where(jobs.c.connection_id == connection.id, jobs.c.kind == TRAIN_JOB)
+            .order_by(jobs.c.created_at.desc())
+            .limit(LOOKED_AT)
+        )
+        with self.database.read() as db:
+            told = (json.loads(options) for options in db.execute(query).scalars())
+            trained = next((one.get("tasks_until") for one in told if one.get("version") == version), None)
+            provenance = db.execute(select(model_runs.c.provenance).where(model_runs.c.name == version)).scalar()
+        if trained is not None or provenance is None:
+            return trained
+        known: int | None = json.loads(provenance).get("tasks_until", {}).get(str(connection.id))
+        return known
+
+    def newest_known(self, model: str) -> dict[str, int]:
+        """The largest task id that the ledger has of a model's projects, by the connection's number as text."""
+        row = predictions.c
+        ours = select(connections.c.id).join(models, models.c.id == connections.c.model_id)
+        query = (
+            select(row.connection_id, func.max(row.task))
+            .where(row.connection_id.in_(ours.where(models.c.name == model)))
+            .group_by(row.connection_id)
+        )
+        with self.database.read() as db:
+            return {str(connection): task for connection, task in db.execute(query)}
 
     def note(self, job: str, **said: Any) -> None:
         """Write how far a job is into its options."""
@@ -96,6 +151,13 @@ class Trainings(JobTable, Stages):
         with self.database.read() as db:
             found = [Artifact(**json.loads(row)) for row in db.execute(query).scalars()]
         return sorted(found, key=lambda one: one.trained_at, reverse=True)
+
+    def was_trained(self, version: str) -> bool:
+        """Whether a version was learnt from annotations: in a training, or by a model that learns from events."""
+        query = select(model_runs.c.artifact, model_runs.c.provenance).where(model_runs.c.name == version)
+        with self.database.read() as db:
+            row = db.execute(query).first()
+        return row is not None and (row.artifact is not None or "trained_from" in json.loads(row.provenance))
 
     def to_serve(self, model: str, *, shadow: bool) -> Artifact | None:
         """The trained version that a process serves; None: the model as it is before any training.

@@ -286,6 +286,9 @@ class Live:
         failed: list[tuple[Task, PrelabelError]] = []
         later: list[Task] = []
         for seat, outcome in zip(mine, outcomes, strict=True):
+            if outcome.prediction is not None and outcome.prediction.silent:
+                self._metrics.tasks("silent")
+                continue
             entry = _encoded(outcome.prediction) if outcome.prediction is not None else outcome.error
             if isinstance(entry, str) and outcome.prediction is not None:
                 made.append((seat, outcome.prediction, entry))

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -19,6 +18,7 @@ from prelabel.labeling import parse
 from prelabel.predictor import answers_clicks_only
 from prelabel.queue import PredictOptions
 from prelabel.server import errors
+from prelabel.server.annotated import new_annotations
 from prelabel.server.connections import project_key
 from prelabel.server.requests import client_gone, json_object, project_id, readable_task
 
@@ -34,8 +34,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LEARNT_FROM = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED")
+LEARNT_FROM = (
+    "ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATION_DELETED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED",
+)  # fmt: skip
 """Label Studio's events about annotations."""
+JOB_STATUS = {
+    "queued": "queued", "running": "started", "done": "finished", "failed": "failed", "cancelled": "canceled",
+}  # fmt: skip
+"""States of jobs as Label Studio calls them, which are RQ's names: ``queued`` and ``started`` are at it."""
 
 
 class NotTrainableError(PrelabelError):
@@ -126,11 +132,7 @@ def protocol_blueprint(
 
     @protocol.post("/job_status")
     def job_status() -> Response:
-        job = json_object(request).get("job")
-        if queue is None or not isinstance(job, str):
-            raise NotFoundError("there is no such job.")
-        view = queue.job(job)
-        return jsonify({"job_status": view.state, "error": view.error or None, "total": view.total, "done": view.done})
+        return _job_status(queue, json_object(request).get("job"))
 
     @protocol.post("/delete")
     def delete() -> Response:
@@ -162,6 +164,17 @@ def _add_probes(protocol: Blueprint, predictor: Predictor, metrics: Metrics) -> 
         return Response(metrics.exposition(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+def _job_status(queue: JobQueue | None, job: Any) -> Response:
+    if queue is None or not isinstance(job, str):
+        raise NotFoundError("there is no such job.")
+    try:
+        view = queue.job(job)
+    except NotFoundError as error:  # Label Studio takes this status for a job that was removed
+        return errors.answer(410, str(error), error.as_json())
+    said = {"job_status": JOB_STATUS[view.state], "error": view.error or None, "phase": view.phase or None}
+    return jsonify(said | {"total": view.total, "done": view.done, "model_version": view.options.get("version")})
+
+
 def training_queue(predictor: Predictor, queue: JobQueue | None) -> JobQueue:
     """The queue that takes trainings of the model.
 
@@ -175,15 +188,6 @@ def training_queue(predictor: Predictor, queue: JobQueue | None) -> JobQueue:
     if queue is None:
         raise NotTrainableError("training needs a queue, and this server has none.", hint="Use `prelabel up`.")
     return queue
-
-
-def _learnt(learn: Callable[..., Any], action: str, body: dict[str, Any]) -> None:
-    try:
-        learn(action, body)
-    except PrelabelError as error:
-        logger.warning("%s: %s", action, error)
-    except Exception:
-        logger.exception("the model could not learn from %s", action)
 
 
 class _Fits:
@@ -225,7 +229,6 @@ class _Webhooks:
         self._queue = queue
         self._predictor = predictor
         self._shown = shown
-        self._learning = ThreadPoolExecutor(1, thread_name_prefix="learn")
 
     def take(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Act on one event and say what was done."""
@@ -255,7 +258,9 @@ class _Webhooks:
             RequestError: the project is not named, or was never connected.
         """
         if isinstance(project, dict):
-            learning = self._learn("START_TRAINING", {"action": "START_TRAINING", "project": project})
+            if "label_config" not in project and (known := self._connections.find(project_key(project))) is not None:
+                project = {**project, "label_config": known.label_config}
+            learning = self._learn("START_TRAINING", {"project": project})
             if learning is not None:
                 return learning
         queue = training_queue(self._predictor, self._queue)
@@ -264,8 +269,8 @@ class _Webhooks:
         connection = self._remember(project)
         if connection is None or not connection.instance:
             raise RequestError("this project was never connected here.", hint="Connect the model to it first.")
-        job = queue.submit_training(connection, version=self._predictor.model_version, reason=reason)
-        return {"status": "ok", "job": job}
+        job, new = queue.submit_training(connection, version=self._predictor.model_version, reason=reason)
+        return {"status": "ok", "job": job} | ({} if new else {"detail": "this training is at it already"})
 
     def _annotated(self, action: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Count an annotation; enough of them begin a training."""
@@ -273,29 +278,34 @@ class _Webhooks:
         if learning is not None:
             return learning
         project, after = body.get("project"), self._settings.train_after
-        if action == "ANNOTATIONS_DELETED" or not after or self._queue is None or self._ledger is None:
+        count = new_annotations(action, body)
+        if not count or not after or self._queue is None or self._ledger is None:
             return {"status": "ok"}
         if not isinstance(project, dict) or not getattr(self._predictor, "trainable", False):
             return {"status": "ok"}
         connection = self._remember(project)
         if connection is None or not connection.instance:
             return {"status": "ok"}
-        several = body.get("annotations")
-        if self._ledger.annotated(connection, len(several) if isinstance(several, list) else 1) < after:
+        if self._ledger.annotated(connection, count) < after:
             return {"status": "ok"}
         version = self._predictor.model_version
-        job = self._queue.submit_training(connection, version=version, reason=f"{after} annotations")
+        job, _ = self._queue.submit_training(connection, version=version, reason=f"{after} annotations")
         return {"status": "ok", "job": job}
 
     def _learn(self, action: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
-        """A model of `label_studio_ml` learns from the event itself, one after the other, after the answer.
+        """Keep an event for a model of `label_studio_ml`, which learns from it after the answer (`lsml.learning`).
 
         None: the model is another one.
         """
-        learn = getattr(getattr(self._predictor, "wrapper", None), "learn", None)
-        if learn is None:
+        learns_from = getattr(getattr(self._predictor, "wrapper", None), "learns_from", None)
+        if learns_from is None:
             return None
-        self._learning.submit(_learnt, learn, action, dict(body))
+        if action not in learns_from or self._ledger is None:
+            return {"status": "ignored", "detail": "the model does not learn from it"}
+        project = body.get("project")
+        number = project.get("id", "") if isinstance(project, dict) else ""
+        kept = {name: value for name, value in body.items() if name != "action"}
+        self._ledger.hear(self._predictor.name, str(number), action, kept)
         return {"status": "ok", "detail": "the model learns from it"}
 
     def _remember(self, project: Mapping[str, Any]) -> Connection | None:
@@ -304,7 +314,8 @@ class _Webhooks:
 
     def _tasks_created(self, project: Mapping[str, Any], raw: Any) -> dict[str, Any]:
         if answers_clicks_only(self._predictor):
-            return {"status": "ignored", "detail": "this model answers clicks only"}
+            silent = "this model says nothing of tasks before somebody clicks, or before it learnt"
+            return {"status": "ignored", "detail": silent}
         if self._queue is None or not self._settings.auto_predict:
             return {"status": "ignored", "detail": "imported tasks are not predicted by themselves here"}
         if not isinstance(raw, list):

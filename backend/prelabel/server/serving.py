@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -27,6 +27,7 @@ from prelabel.server.clients import Clients
 from prelabel.server.requests import CLIENT_GONE
 
 if TYPE_CHECKING:
+    from prelabel.runs import Connection
     from prelabel.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -51,15 +52,19 @@ def serve(settings: Settings) -> None:
     """
     from prelabel.data import DataReader  # noqa: PLC0415 (what a process needs is imported when it starts)
     from prelabel.loader import load_wrapper, model_name  # noqa: PLC0415
+    from prelabel.lsml.environment import tell  # noqa: PLC0415
+    from prelabel.lsml.learning import learning  # noqa: PLC0415
     from prelabel.predictor.local import LocalPredictor  # noqa: PLC0415
     from prelabel.queue import JobQueue  # noqa: PLC0415
     from prelabel.runs import Ledger  # noqa: PLC0415
     from prelabel.runs.provenance import recorded  # noqa: PLC0415
+    from prelabel.server.annotated import counting  # noqa: PLC0415
     from prelabel.successor import as_trained, following  # noqa: PLC0415
 
     if settings.model is None:
         raise SettingsError("there is no model to serve.", hint="Name one: `prelabel serve my_model.py:predict`.")
     listening = listen(settings.host, settings.port)
+    tell(settings)
     wrapper = load_wrapper(settings.model, settings.model_options)
     ledger = Ledger.open(settings)
     queue = JobQueue.open(settings, ledger)
@@ -67,14 +72,27 @@ def serve(settings: Settings) -> None:
     clients = Clients(settings, ledger, model_name(wrapper, settings))
     reader = DataReader(settings, clients.any)
     predictor = LocalPredictor(as_trained(wrapper, ledger, settings), reader, settings, ledger)
+
+    def again(connection: Connection, version: str) -> None:
+        from prelabel.training import predict_again  # noqa: PLC0415 (only where a model learns from events)
+
+        predict_again(SimpleNamespace(settings=settings, ledger=ledger, queue=queue), connection, version)
+
     try:
         app = create_app(settings, predictor, ledger=ledger, queue=queue, label_studio=clients.of)
         with (
             contextlib.closing(app.extensions["prelabel"]["runs"]),
             recorded(ledger, predictor, settings),
             following(predictor, ledger, settings),
+            counting(predictor, queue, clients.of, settings),
+            learning(predictor, ledger, again) as learn_no_more,
         ):
-            serve_app(app, settings, listening=listening, on_drained=predictor.close)
+
+            def close() -> None:
+                learn_no_more()
+                predictor.close()
+
+            serve_app(app, settings, listening=listening, on_drained=close)
     finally:
         reader.close()
         queue.close()

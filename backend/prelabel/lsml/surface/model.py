@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import os
 import re
+import sys
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from label_studio_sdk import LabelStudio
@@ -15,6 +19,7 @@ from label_studio_sdk._extensions.label_studio_tools.core.utils.io import get_lo
 from label_studio_sdk.label_interface.interface import LabelInterface
 from label_studio_sdk.label_interface.objects import PredictionValue
 
+from prelabel.lsml import older
 from prelabel.lsml.services import Services, from_environment
 from prelabel.lsml.surface.response import ModelResponse
 from prelabel.lsml.surface.utils import is_preload_needed
@@ -26,6 +31,7 @@ __all__ = [
     "ModelResponse",
     "ModelVersion",
     "PredictionValue",
+    "get_all_classes_inherited_LabelStudioMLBase",
     "get_local_path",
     "parse_config",
     "predict_fn",
@@ -107,7 +113,11 @@ class LabelStudioMLBase(ABC):  # noqa: B024 (the package's: subclasses override 
     def __init__(self, project_id: str | None = None, label_config: str | None = None) -> None:
         self.project_id = project_id or ""
         self.label_interface: LabelInterface
+        self._label_config: str | None = None
         self._parsed_label_config: dict[str, Any] | None = None
+        self.hostname = self._services.url  # this and the next two are of the form before 2
+        self.access_token = self.get_label_studio_access_token() or ""
+        self.train_output: dict[str, Any] = json.loads(self.get(older.KEY) or "{}")
         if label_config is not None:
             self.use_label_config(label_config)
         if not self.model_version:
@@ -139,6 +149,7 @@ class LabelStudioMLBase(ABC):  # noqa: B024 (the package's: subclasses override 
     def use_label_config(self, label_config: str) -> None:
         """Take another labeling config."""
         self.label_interface = LabelInterface(config=label_config)
+        self._label_config = label_config
         self._parsed_label_config = _parsed(label_config)
         self.set("label_config", label_config)
         self.set("parsed_label_config", json.dumps(self._parsed_label_config))
@@ -146,7 +157,7 @@ class LabelStudioMLBase(ABC):  # noqa: B024 (the package's: subclasses override 
     @property
     def label_config(self) -> str | None:
         """The labeling config's XML."""
-        return self.get("label_config")
+        return self._label_config or self.get("label_config")
 
     @property
     def parsed_label_config(self) -> dict[str, Any]:
@@ -300,3 +311,18 @@ class LabelStudioMLBase(ABC):  # noqa: B024 (the package's: subclasses override 
             return path
         with open(path, encoding="utf-8") as file:
             return file.read()
+
+
+def get_all_classes_inherited_LabelStudioMLBase(script_file: str | os.PathLike[str]) -> list[str]:  # noqa: N802 (the package's)
+    """Names of the models in a Python file, which is imported."""
+    file = Path(script_file).resolve()
+    sys.path.append(str(file.parent))
+    try:
+        module = importlib.import_module(file.stem)
+    finally:
+        sys.path.pop()
+    return [
+        name
+        for name, found in inspect.getmembers(module, inspect.isclass)
+        if issubclass(found, LabelStudioMLBase) and found is not LabelStudioMLBase
+    ]

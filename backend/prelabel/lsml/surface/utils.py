@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -15,6 +16,7 @@ from label_studio_sdk._extensions.label_studio_tools.core.utils.params import ge
 __all__ = [
     "DATA_UNDEFINED_NAME",
     "InMemoryLRUDictCache",
+    "compare_nested_structures",
     "get_choice",
     "get_env",
     "get_first_tag_keys",
@@ -157,3 +159,21 @@ def is_preload_needed(url: str) -> bool:
     if url.startswith(("upload/", "/upload/", "/data/upload", *CLOUD)) or is_valid_url(url):
         return True
     return url.startswith("/data/") and "?d=" in url
+
+
+def compare_nested_structures(a: Any, b: Any, path: str = "", rel: float = 1e-4, abs: float | None = None) -> None:  # noqa: A002 (the package's)
+    """Assert that two structures of JSON are alike; decimal numbers may differ a little.
+
+    Raises:
+        AssertionError: they are not; it says where.
+    """
+    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+        for key in a:
+            compare_nested_structures(a[key], b[key], f"{path}.{key}", rel, abs)
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for index, pair in enumerate(zip(a, b, strict=True)):
+            compare_nested_structures(*pair, f"{path}[{index}]", rel, abs)
+    else:
+        decimal = isinstance(a, float) and isinstance(b, float)
+        if not (math.isclose(a, b, rel_tol=rel, abs_tol=abs or 1e-12) if decimal else a == b):
+            raise AssertionError(f"Mismatch at {path}")
