@@ -8,7 +8,6 @@ import logging
 import os
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +20,13 @@ from prelabel.loader import digest_files, find_model, model_name, model_version
 from prelabel.lsml.announced import Announced, own_name
 from prelabel.lsml.answers import by_task
 from prelabel.lsml.environment import tell
+from prelabel.lsml.instances import KEPT, Instances, arguments_of
 from prelabel.lsml.older import fitted, is_older
 from prelabel.lsml.packaged import keep_in
 from prelabel.lsml.services import Services
 from prelabel.lsml.state import MemoryState, RegistryState, State
 from prelabel.lsml.versions import UNTOLD, own_version
 from prelabel.model import InputKind, Item, ModelWrapper, Surroundings
-from prelabel.options import bind
 from prelabel.outputs import Regions
 from prelabel.predictions import Silence
 from prelabel.tasks import Task
@@ -38,10 +37,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-INSTANCES = 8
-"""Instances kept: one for each project and labeling config, the one used least recently goes first."""
-FAILED_S = 10.0
-"""How long an instance that could not be made is not tried again."""
 PARAMS_S = 5.0
 """How long a project's extra params are believed."""
 TRAIN_EVENTS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATION_DELETED", "START_TRAINING")
@@ -70,14 +65,14 @@ class LabelStudioMLModel(ModelWrapper):
     outputs = (Regions,)
     interactive = True
 
-    def __init__(self, model: str, *, instances: int = INSTANCES) -> None:
+    def __init__(self, model: str, *, instances: int = KEPT) -> None:
         self._take(find_model(model), {}, instances)
 
     @classmethod
     def of(cls, model: type[Any], label: str, options: Mapping[str, str]) -> LabelStudioMLModel:
         """Around a class that was found already; ``options`` go to its constructor, as its annotations say."""
         made = cls.__new__(cls)
-        made._take(model, bind(_constructor(model), options, label) if options else {}, INSTANCES)
+        made._take(model, arguments_of(model, options, label), KEPT)
         made.options = dict(options)
         return made
 
@@ -86,10 +81,8 @@ class LabelStudioMLModel(ModelWrapper):
         self.name = model.__name__
         self.version = own_version(model)
         self._arguments = arguments
-        self._most = max(1, instances)
         self._lock = threading.RLock()
-        self._kept: OrderedDict[tuple[str, str], Any] = OrderedDict()
-        self._failed: dict[tuple[str, str], tuple[float, ModelError]] = {}
+        self._instances = Instances(model, arguments, instances, self._begins)
         self._params: dict[str, tuple[float, str]] = {}
         self._around: Surroundings | None = None
         self._announced: Announced | None = None
@@ -136,7 +129,7 @@ class LabelStudioMLModel(ModelWrapper):
     def unload(self) -> None:
         """Forget all instances."""
         with self._lock:
-            self._kept.clear()
+            self._instances.clear()
 
     def fingerprint(self) -> bytes:
         """The class's name, the bytes of the file that defines it, and the options of its constructor."""
@@ -177,39 +170,15 @@ class LabelStudioMLModel(ModelWrapper):
         Raises:
             ModelError: its constructor or its ``setup`` failed.
         """
-        key = (project, config_hash)
         with self._lock:
-            found = self._kept.get(key)
-            if found is None:
-                found = self._make(key, label_config)
-                self._kept[key] = found
-                while len(self._kept) > self._most:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(key)
+            found = self._instances.get((project, config_hash), label_config)
             self._refresh(found, project)
             return found
 
-    def _make(self, key: tuple[str, str], label_config: str) -> Any:
-        since, error = self._failed.get(key, (0.0, None))
-        if error is not None and time.monotonic() - since < FAILED_S:
-            raise error
-        try:
-            made = self.model(project_id=key[0], label_config=label_config, **self._arguments)
-        except PrelabelError:
-            raise
-        except Exception as failure:
-            logger.exception("%s could not be made for project %s", self.name, key[0] or "(none)")
-            error = ModelError(
-                f"{self.name} could not be made for this labeling config: {place_of(failure)}"
-                f"{type(failure).__name__}: {first_line(failure)}.",
-                hint="The log has the traceback.",
-            )
-            self._failed[key] = (time.monotonic(), error)
-            raise error from failure
+    def _begins(self, made: Any, project: str) -> None:
         if self._announced is not None:
-            self._announced.begins(made, key[0])
+            self._announced.begins(made, project)
         self._tell_version(made)
-        return made
 
     def _tell_version(self, made: Any) -> None:
         """Say where the model's own name for its version and the version on its predictions differ."""
@@ -269,7 +238,7 @@ class LabelStudioMLModel(ModelWrapper):
         instance = self.instance(project, config, key[1])
         if is_older(self.model):
             said = fitted(instance, event, data)
-            self._kept.pop(key, None)  # its constructor reads what was learnt
+            self._instances.forget(key)  # its constructor reads what was learnt
         else:
             said = instance.fit(event, dict(data))
         if self._announced is not None:
@@ -310,7 +279,7 @@ class LabelStudioMLModel(ModelWrapper):
         with self._lock:
             if not announced.follow():
                 return False
-            self._kept.clear()
+            self._instances.clear()
             self.version = announced.version
             return True
 
@@ -365,18 +334,6 @@ class LabelStudioMLModel(ModelWrapper):
         self._params[project] = (now + PARAMS_S, said)
         if said != known and (known or said != "{}"):
             instance.set_extra_params(said)
-
-
-def _constructor(model: type[Any]) -> Any:
-    """The constructor's parameters that are options: neither project nor labeling config."""
-
-    def options(**_kwargs: Any) -> None: ...
-
-    parameters = inspect.signature(model).parameters
-    left = [one for name, one in parameters.items() if name not in {"project_id", "label_config"}]
-    options.__signature__ = inspect.Signature(left)  # type: ignore[attr-defined]  # read by `inspect.signature`
-    options.__annotations__ = {one.name: one.annotation for one in left if one.annotation is not one.empty}
-    return options
 
 
 def _project(task: Task) -> str:
