@@ -8,7 +8,7 @@ Importing it loads neither NumPy nor any server.
 from typing import TYPE_CHECKING, Any
 
 from prelabel.errors import PrelabelError
-from prelabel.model import Audio, InputKind, Item, ModelWrapper
+from prelabel.model import Audio, InputKind, Item, ModelWrapper, Silence
 from prelabel.outputs import (
     Box,
     Boxes,
@@ -99,6 +99,7 @@ __all__ = [
     "Relation",
     "Segment",
     "SeriesSegment",
+    "Silence",
     "Span",
     "Task",
     "Taxonomy",

@@ -71,6 +71,14 @@ class Audio:
         return mixed
 
 
+class Silence(list[Any]):
+    """What a model returns, instead of [], where there is to be no prediction, not even an empty one.
+
+    An empty prediction says that the model looked and found nothing; Label Studio keeps it and does not ask again. Of
+    silence nothing is stored, and Label Studio asks again when the task is opened: for a model that has not learnt yet.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """All that is known about one input of a batch.

@@ -11,6 +11,7 @@ from prelabel.adapters import stated_score, to_outputs
 from prelabel.adapters.values import is_number, plain
 from prelabel.distributions import distributions_of, with_ids
 from prelabel.labeling import LabelingConfig
+from prelabel.model import Silence
 from prelabel.outputs import Choice, Choices, Output, Regions, Taxonomy
 from prelabel.regions import to_regions
 from prelabel.tasks import Facts
@@ -23,13 +24,6 @@ NO_SCORE = 0.0
 
 It says that the model claims no confidence: it found nothing, or says what it found without a score.
 """
-
-
-class Silence(list[Any]):
-    """What a wrapper returns, instead of [], for a task of which there is to be no prediction, not even an empty one.
-
-    Label Studio asks about the task again when it is opened.
-    """
 
 
 _CLASSES = (Choice, Choices, Taxonomy)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from prelabel.errors import ModelError, ModelLoadError
 from prelabel.loader import load, load_wrapper
-from prelabel.model import InputKind, ModelWrapper, Surroundings
+from prelabel.model import InputKind, ModelWrapper, Silence, Surroundings
 from prelabel.outputs import Choice
 from prelabel_wrappers.frameworks import missing
 
@@ -51,11 +51,6 @@ class Classifier(ModelWrapper):
         self.strength = strength or (10.0 if self.encoder is None else 1.0)
         self._model: Any = None
 
-    @property
-    def clicks_only(self) -> bool:  # type: ignore[override]  # an attribute of other wrappers
-        """Whether it has nothing to say yet: then no task gets an empty prediction, in the way of a later one."""
-        return self.artifact is None and self._model is None
-
     def enter(self, surroundings: Surroundings) -> None:
         """Tell the encoder, too."""
         if self.encoder is not None:
@@ -74,10 +69,10 @@ class Classifier(ModelWrapper):
             self._model = joblib.load(self.artifact / FILE)  # written by `save`, its checksum compared
             self.labels = tuple(self._model.classes_)
 
-    def predict(self, batch: Sequence[Any]) -> Sequence[Choice | None]:
-        """The most probable class of each item; None before the first training."""
+    def predict(self, batch: Sequence[Any]) -> Sequence[Choice | Silence]:
+        """The most probable class of each item; nothing before the first training."""
         if self._model is None:
-            return [None] * len(batch)
+            return [Silence() for _ in batch]
         labels = self.labels or ()
         chances = self._model.predict_proba(self._features(batch))
         return [

@@ -26,9 +26,8 @@ from prelabel.lsml.packaged import keep_in
 from prelabel.lsml.services import Services
 from prelabel.lsml.state import MemoryState, RegistryState, State
 from prelabel.lsml.versions import UNTOLD, own_version
-from prelabel.model import InputKind, Item, ModelWrapper, Surroundings
+from prelabel.model import InputKind, Item, ModelWrapper, Silence, Surroundings
 from prelabel.outputs import Regions
-from prelabel.predictions import Silence
 from prelabel.tasks import Task
 from prelabel.user_code import first_line, place_of
 

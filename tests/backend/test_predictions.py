@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from prelabel import outputs as o
 from prelabel.errors import OutputError
 from prelabel.labeling import LabelingConfig, parse
+from prelabel.model import Silence
 from prelabel.predictions import NO_SCORE, POLICIES, Prediction, make_prediction
 from prelabel.settings import ScorePolicy
 from prelabel.tasks import Facts
@@ -83,6 +84,11 @@ def test_a_value_without_one_meaning_is_an_error() -> None:
 @pytest.mark.parametrize("raw", [None, [], {"result": []}])
 def test_nothing_is_a_prediction_without_regions(raw: object) -> None:
     assert predict(raw) == Prediction((), NO_SCORE, "m-1")
+
+
+def test_silence_is_no_prediction_and_not_an_empty_one() -> None:
+    assert predict(Silence()).silent
+    assert not predict([]).silent
 
 
 def test_a_class_for_a_taxonomy_becomes_its_path() -> None:

@@ -17,8 +17,8 @@ PUBLIC = {
     "Ellipse", "EllipsePrompt", "Facts", "FrameSpan", "InputKind", "Item", "Keypoint", "LabelingConfig", "Mask",
     "ModelWrapper", "Number", "Output", "ParagraphSpan", "PointPrompt", "Polygon", "PolygonPrompt", "Polyline",
     "Preference", "PrelabelError", "Prompt", "Prompts", "Ranking", "Rating", "Raw", "Regions", "Relation",
-    "Segment", "SeriesSegment", "Span", "Task", "Taxonomy", "Text", "TextPrompt", "Track", "TrackBox", "TrackLine",
-    "Unit", "VectorTrack", "__version__", "parse",
+    "Segment", "SeriesSegment", "Silence", "Span", "Task", "Taxonomy", "Text", "TextPrompt", "Track", "TrackBox",
+    "TrackLine", "Unit", "VectorTrack", "__version__", "parse",
 }  # fmt: skip
 
 
