@@ -157,9 +157,10 @@ LONG_MS = 5.0
 """From so much an item on, what is added drowns in the noise."""
 
 
-def _ratio(measured: Mapping[str, float]) -> str:
-    added = f" ({measured['added_us'] / 1000:.2f} ms)" if measured["bare_ms"] / measured["items"] < LONG_MS else ""
-    return f"{measured['ratio']:.2f}{added}"
+def _ratio(measured: Mapping[str, Any]) -> str:
+    told = [f"{measured['added_us'] / 1000:.2f} ms"] if measured["bare_ms"] / measured["items"] < LONG_MS else []
+    told += ["wall time"] if measured["clock"] == "wall" else []
+    return f"{measured['ratio']:.2f}" + (f" ({', '.join(told)})" if told else "")
 
 
 def table(ratios: Mapping[str, Any]) -> str:
@@ -168,7 +169,7 @@ def table(ratios: Mapping[str, Any]) -> str:
     rows.append("|---|---|---|---|---|---|")
     for name, entry in CATALOG.items():
         measured = ratios.get(name)
-        ratio = _ratio(measured) if measured else ""
+        ratio = _ratio(measured) if measured else "not measured"
         controls = ", ".join(f"`{control}`" for control in entry.controls)
         controls = controls or ("what its model says" if entry.says is None else "none: it embeds")
         cells = (f"[{name}](#{name})", f"{entry.framework}: {entry.licence}", entry.real, entry.batch, ratio, controls)

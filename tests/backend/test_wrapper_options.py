@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from prelabel.cli import cli
+from prelabel.cli.reference import RATIOS
 from prelabel.cli.wrapper_options import declared, option_table, wrapper_class
 from prelabel.loader import BUILT_IN
 from prelabel_wrappers.catalog import CATALOG
@@ -78,3 +80,7 @@ def test_help_without_a_name_is_as_ever() -> None:
 
 def test_every_wrapper_is_in_the_catalogue() -> None:
     assert set(CATALOG) == set(BUILT_IN)
+
+
+def test_every_wrapper_is_measured() -> None:
+    assert set(json.loads((Path(__file__).resolve().parents[2] / RATIOS).read_text(encoding="utf-8"))) == set(CATALOG)

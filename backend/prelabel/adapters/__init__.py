@@ -42,15 +42,17 @@ def to_outputs(
             hint the nearest forms that would work.
     """
     if isinstance(raw, Output):
-        return [_settled(raw, config, label_map)]
-    try:
-        outputs = Reading(config, label_map or {}, names=tuple(names or ())).outputs(raw)
-    except OutputError as error:
-        raise within(error, raw) from None
-    _need_a_place(outputs, raw, config)
-    if any(control.tag == "Taxonomy" for control in config.controls):
-        return [_settled(output, config, label_map) for output in outputs]
-    return outputs
+        outputs = [raw]
+    else:
+        try:
+            outputs = Reading(config, label_map or {}, names=tuple(names or ())).outputs(raw)
+        except OutputError as error:
+            raise within(error, raw) from None
+        _need_a_place(outputs, raw, config)
+    trees = any(control.tag == "Taxonomy" for control in config.controls)
+    return [
+        _settled(output, config, label_map) if trees or isinstance(output, Taxonomy) else output for output in outputs
+    ]
 
 
 def _need_a_place(outputs: Sequence[Output], raw: object, config: LabelingConfig) -> None:
