@@ -2,9 +2,9 @@
 
     python3 scripts/test.py [--all] [pytest arguments]
 
-With ``--all`` (`make test-all`) also the tests marked ``slow``, whose frameworks (PyTorch, transformers, Ultralytics)
-take nine gigabytes and ten minutes: too long for CI. Ultralytics is AGPL-3.0: scripts/set_up.py installs it for these
-tests alone; no extra of prelabel's does.
+With ``--all`` (`make test-all`) also the tests marked ``slow``, whose frameworks (PyTorch, transformers, Ultralytics,
+MLServer) take nine gigabytes and ten minutes: too long for CI. Ultralytics is AGPL-3.0: scripts/set_up.py installs it
+for these tests alone; no extra of prelabel's does.
 Ends with a table of what took how long. Exit code 0 when lint and all tests passed.
 """
 

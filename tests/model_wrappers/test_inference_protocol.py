@@ -589,6 +589,7 @@ def mlserver(tmp_path_factory: pytest.TempPathFactory, missing: Callable[[str], 
     child.stop(grace_s=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_a_real_server_of_the_protocol_says_what_the_model_itself_says(
     mlserver: tuple[int, int], scheme: str, digit_tasks: list[Task]
@@ -609,6 +610,7 @@ def test_a_real_server_of_the_protocol_says_what_the_model_itself_says(
     silent.unload()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_a_real_server_is_fed_several_inputs(mlserver: tuple[int, int], scheme: str) -> None:
     port = mlserver[0] if scheme == "http" else mlserver[1]
@@ -622,6 +624,7 @@ def test_a_real_server_is_fed_several_inputs(mlserver: tuple[int, int], scheme: 
     wrapper.unload()
 
 
+@pytest.mark.slow
 def test_a_real_servers_own_errors_are_sentences(mlserver: tuple[int, int]) -> None:
     options = {"url": f"http://127.0.0.1:{mlserver[0]}", "model": "digits", "columns": "pixels", "wait_s": "90"}
     wrapper = loader.load_wrapper("inference_protocol", {**options, "attempts": "1"})
