@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from prelabel.beside import beside
 from prelabel.errors import PrelabelError
 from prelabel.loader import load_wrapper, model_name
+from prelabel.lsml.environment import tell
 
 if TYPE_CHECKING:
     from prelabel.model import ModelWrapper
@@ -37,6 +38,12 @@ def served_artifact(model: str, ledger: Ledger, settings: Settings) -> Path | No
     """
     artifact = ledger.to_serve(model, shadow=settings.shadow)
     return artifact.place(settings) if artifact is not None else None
+
+
+def as_served(model: str, ledger: Ledger, settings: Settings) -> ModelWrapper:
+    """The wrapper of ``model`` as it is to be served, see `as_trained`. Its file finds Label Studio's address."""
+    tell(settings)
+    return as_trained(load_wrapper(model, settings.model_options), ledger, settings)
 
 
 def as_trained(wrapper: ModelWrapper, ledger: Ledger, settings: Settings) -> ModelWrapper:
@@ -90,8 +97,7 @@ def _follow(
             wrapper.artifact = artifact.place(settings) if artifact is not None else None
             predictor.replace(wrapper)
             served, rest, told = wanted, {}, ""
-            standing = ledger.enter(predictor.model_version, predictor.name, shadow=settings.shadow)
-            logger.info("serving %s", standing.sentence if standing.hidden else standing.version)
+            _enter(predictor, ledger, settings)
         except PrelabelError as error:
             if told != (told := str(error)):
                 logger.error("%s stays: %s", predictor.model_version, error)  # noqa: TRY400 (a sentence for people)
@@ -105,7 +111,12 @@ def _follow_learnt(predictor: LocalPredictor, ledger: Ledger, settings: Settings
         try:
             if not wrapper.follow():
                 continue
-            standing = ledger.enter(predictor.model_version, predictor.name, shadow=settings.shadow)
-            logger.info("serving %s", standing.sentence if standing.hidden else standing.version)
+            _enter(predictor, ledger, settings)
         except Exception:
             logger.exception("could not look for a newer version of %s", predictor.name)
+
+
+def _enter(predictor: LocalPredictor, ledger: Ledger, settings: Settings) -> None:
+    """Write down, and tell, the version that is served from now on."""
+    standing = ledger.enter(predictor.model_version, predictor.name, shadow=settings.shadow)
+    logger.info("serving %s", standing.sentence if standing.hidden else standing.version)

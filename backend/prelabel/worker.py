@@ -365,16 +365,13 @@ def make_predictor(context: jobs.JobContext) -> Predictor:
 
         return RemotePredictor(settings.server_url, credentials(settings), settings)
     from prelabel.data import DataReader  # noqa: PLC0415 (the model's libraries are imported by its own process only)
-    from prelabel.loader import load_wrapper, model_name  # noqa: PLC0415
-    from prelabel.lsml.environment import tell  # noqa: PLC0415
+    from prelabel.loader import model_name  # noqa: PLC0415
     from prelabel.predictor.local import LocalPredictor  # noqa: PLC0415
-    from prelabel.successor import as_trained  # noqa: PLC0415
+    from prelabel.successor import as_served  # noqa: PLC0415
 
     assert settings.model is not None  # noqa: S101 (see `run`)
-    tell(settings)
-    wrapper = load_wrapper(settings.model, settings.model_options)
+    wrapper = as_served(settings.model, context.ledger, settings)
     name = model_name(wrapper, settings)
-    wrapper = as_trained(wrapper, context.ledger, settings)
     return LocalPredictor(wrapper, DataReader(settings, lambda: _files_of(context, name)), settings, context.ledger)
 
 

@@ -60,12 +60,10 @@ def current_model(settings: Settings, ledger: Ledger) -> tuple[str, str]:
 def _announced(model: str, settings: Settings, ledger: Ledger) -> tuple[str, str]:
     from prelabel import loader
     from prelabel.data import DataReader
-    from prelabel.lsml.environment import tell
     from prelabel.model import Surroundings
-    from prelabel.successor import as_trained
+    from prelabel.successor import as_served
 
-    tell(settings)
-    wrapper = as_trained(loader.load_wrapper(model, settings.model_options), ledger, settings)
+    wrapper = as_served(model, ledger, settings)
     with contextlib.closing(DataReader(settings)) as reader:
         wrapper.enter(Surroundings(settings, reader, ledger))  # where `label_studio_ml`'s models find their version
         return loader.model_name(wrapper, settings), loader.model_version(wrapper, settings)
