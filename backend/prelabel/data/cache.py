@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, cast
 
@@ -40,6 +40,14 @@ class Entry:
         return time.time() < self.fresh_until
 
 
+@dataclass(slots=True)
+class _Fetched:
+    """An address being fetched; forgotten when no thread wants it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    wanted_by: int = 0
+
+
 class Cache:
     """A directory of fetched files that stays below ``max_bytes`` (as soon as an entry has been added).
 
@@ -51,7 +59,8 @@ class Cache:
     def __init__(self, directory: Path, max_bytes: int) -> None:
         self.directory = directory
         self.max_bytes = max_bytes
-        self._locks = [threading.Lock() for _ in range(64)]
+        self._fetched: dict[str, _Fetched] = {}
+        self._fetched_lock = threading.Lock()
         self._size_lock = threading.Lock()
         self._added_bytes = 0
         self._known_bytes: int | None = None
@@ -59,9 +68,21 @@ class Cache:
 
     @contextmanager
     def only_one(self, key: str) -> Iterator[None]:
-        """Held while an address is fetched, so that threads wanting the same file fetch it once."""
-        with self._locks[hash(key) % len(self._locks)]:
-            yield
+        """Held while an address is fetched, so that threads wanting the same file fetch it once.
+
+        Other addresses are never waited for: a host that does not answer holds up its own files only.
+        """
+        with self._fetched_lock:
+            fetched = self._fetched.setdefault(key, _Fetched())
+            fetched.wanted_by += 1
+        try:
+            with fetched.lock:
+                yield
+        finally:
+            with self._fetched_lock:
+                fetched.wanted_by -= 1
+                if not fetched.wanted_by:
+                    del self._fetched[key]
 
     def find(self, key: str, suffix: str) -> Entry | None:
         """The entry for an address, marked as used now; None where there is none."""
