@@ -22,8 +22,10 @@ from pathlib import Path
 import set_up
 from set_up import CACHE, ROOT, SetUpError, say
 
-PROCESSES = min(os.cpu_count() or 1, 4)
-"""Processes that share the tests without Label Studio; those with it share one server, and one process."""
+PROCESSES = min((os.cpu_count() or 1) + 1, 4)
+"""Processes that share the tests without Label Studio, one more than cores: many wait for servers of their own.
+
+Those with Label Studio share one server, and one process."""
 NO_TESTS = 5
 """pytest's exit code when it found none to run."""
 
