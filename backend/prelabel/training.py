@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prelabel import artifacts
 from prelabel.data import DataReader
@@ -23,7 +23,9 @@ from prelabel.ending import ended
 from prelabel.errors import CancelledError, ModelError, OverloadedError, PrelabelError, SettingsError
 from prelabel.examples import Example, examples_of
 from prelabel.labeling import parse
+from prelabel.labeling.config import or_list
 from prelabel.loader import load, load_wrapper, model_name, model_version
+from prelabel.lsml.asking import START_TRAINING, ask_to_learn, withdraw
 from prelabel.model import ModelWrapper, Surroundings
 from prelabel.queue import PROJECT_JOB, PredictOptions
 from prelabel.runs.rows import ACTIVE_JOBS
@@ -103,7 +105,10 @@ def train(context: JobContext, job: JobRow) -> str:
     """
     connection = context.ledger.connection_by_id(job.connection)
     with _survived(context, job), ended(lambda: _unwanted(context, job), disposable=context.disposable):
-        artifact = _learnt(context, job, connection)
+        wrapper = _wrapper_of(context, connection)
+        if hasattr(wrapper, "learns_from"):
+            return _learnt_from_events(context, job, connection, wrapper)
+        artifact = _learnt(context, job, connection, wrapper)
     logger.info("project %d: %s learnt from %d tasks", connection.project, artifact.version, artifact.examples)
     predict_again(context, connection, artifact.version)
     return artifact.version
@@ -138,10 +143,34 @@ def _unwanted(context: JobContext, job: JobRow) -> PrelabelError | None:
     return None
 
 
-def _learnt(context: JobContext, job: JobRow, connection: Connection) -> artifacts.Artifact:
+def _learnt_from_events(context: JobContext, job: JobRow, connection: Connection, wrapper: Any) -> str:
+    """Let the server that has the model learn; returns the version that it goes by then.
+
+    Raises:
+        ModelError: the model does not learn from *Start Training*, or its ``fit`` failed.
+    """
+    ledger, settings = context.ledger, context.settings
+    if START_TRAINING not in wrapper.learns_from:
+        raise ModelError(
+            f"{wrapper.name} does not learn from {START_TRAINING}.",
+            hint=f"Its TRAIN_EVENTS name {or_list(sorted(wrapper.learns_from), 'and') or 'nothing'}.",
+        )
+    try:
+        ask_to_learn(ledger, job, connection, lambda: _unwanted(context, job))
+    finally:
+        if ledger.cancel_requested(job.id):
+            withdraw(ledger, job)
+    with closing(DataReader(settings, lambda: context.label_studio(connection))) as reader:
+        wrapper.enter(Surroundings(settings, reader, ledger))  # where it finds its version
+    version = model_version(wrapper, settings)
+    ledger.note(job.id, phase="trained", version=version)
+    logger.info("project %d: %s has learnt", connection.project, version)
+    return version
+
+
+def _learnt(context: JobContext, job: JobRow, connection: Connection, wrapper: ModelWrapper) -> artifacts.Artifact:
     """Let the model learn, and write down what it learnt as a run."""
     settings, ledger = context.settings, context.ledger
-    wrapper = _wrapper_of(context, connection)
     reader = DataReader(settings, lambda: context.label_studio(connection))
     with closing(reader):
         wrapper.enter(Surroundings(settings, reader, ledger))

@@ -304,7 +304,7 @@ class LabelStudioMLModel(ModelWrapper):
         """
         raise ModelError(
             f"{self.name} learns from Label Studio's events, not from a list of examples.",
-            hint="Press Start Training in Label Studio's settings; annotations reach it by themselves.",
+            hint="`prelabel train` and Start Training tell it; annotations reach it by themselves.",
         )
 
     # -- what is around

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ import pytest
 
 from prelabel import embedded_redis, jobs, sweep
 from prelabel.cli.stores import current_model
+from prelabel.data import DataReader
 from prelabel.errors import ModelError, ModelLoadError, OverloadedError
 from prelabel.labelstudio import LabelStudio
 from prelabel.loader import load_wrapper, model_version
+from prelabel.lsml.learning import learning
+from prelabel.predictor.local import LocalPredictor
 from prelabel.queue import JobQueue, JobView, PredictOptions
 from prelabel.runs import Connection, Ledger
 from prelabel.server.annotated import counting
@@ -153,8 +156,7 @@ def make(tmp_path: Path, redis_url: str) -> Iterator[Make]:
                 data_dir=tmp_path / "data",
                 redis_url=redis_url,
                 label_studio_api_key=studio.token,
-                model=f"{tmp_path / 'mood.py'}:predict",
-                **given,
+                **{"model": f"{tmp_path / 'mood.py'}:predict", **given},
             )
             ledger = Ledger.open(settings)
             queue = JobQueue.open(settings, ledger)
@@ -319,6 +321,118 @@ def test_files_that_were_changed_are_not_learnt_on(make: Make) -> None:
     with pytest.raises(ModelLoadError, match="are not those that training wrote"):
         jobs.train_job(job)
     assert "are not those that training wrote" in world.queue.job(job).error
+
+
+# --- models of label_studio_ml, whose fit is called by the server
+LEARNER = """
+from pathlib import Path
+from label_studio_ml.model import LabelStudioMLBase
+
+
+class mood(LabelStudioMLBase):
+    TRAIN_EVENTS = ("START_TRAINING",)
+
+    def predict(self, tasks, context=None, **kwargs):
+        return []
+
+    def fit(self, event, data, **kwargs):
+        if (Path(__file__).parent / "order").read_text() == "fail":
+            raise ValueError("no such luck")
+        assert (event, set(data), data["project"]["id"] > 0) == ("START_TRAINING", {"project"}, True)
+        self.bump_model_version()
+"""
+
+
+@pytest.fixture
+def taught(make: Make, tmp_path: Path) -> Callable[..., World]:
+    """Makes a world whose model is one of `label_studio_ml`; ``text`` is its file."""
+
+    def start(text: str = LEARNER) -> World:
+        (tmp_path / "learner.py").write_text(text, encoding="utf-8")
+        world = make(model=str(tmp_path / "learner.py"), drain_s=1.0)
+        world.order("")
+        return world
+
+    return start
+
+
+@contextmanager
+def served(world: World) -> Iterator[LocalPredictor]:
+    """As the server does: the model is there, and learns from its events."""
+    settings = world.context.settings
+    with closing(DataReader(settings)) as reader:
+        predictor = LocalPredictor(load_wrapper(str(settings.model)), reader, settings, world.ledger)
+        with closing(predictor), learning(predictor, world.ledger):
+            yield predictor
+
+
+def test_a_model_of_label_studio_ml_is_told_to_learn_and_the_training_ends_with_what_it_set(
+    taught: Callable[..., World],
+) -> None:
+    world = taught()
+    with served(world) as predictor:
+        assert world.trained().options["version"] == predictor.model_version == "mood-0.1.0"
+        assert world.trained().options["version"] == "mood-0.2.0"
+        world.order("fail")
+        job = world.begun()
+        with pytest.raises(ModelError, match=r"learner.py:14: ValueError: no such luck"):
+            jobs.train_job(job)
+        assert world.queue.job(job).state == "failed"
+        world.order("")
+        world.queue.retry(job)
+        jobs.train_job(job)
+        assert world.queue.job(job).options["version"] == "mood-0.3.0"
+
+
+def test_a_training_waits_for_the_server_and_when_cancelled_takes_its_event_along(
+    taught: Callable[..., World], wait_until: Callable[..., None]
+) -> None:
+    world = taught()
+    job = world.begun()
+
+    def cancel() -> None:
+        wait_until(lambda: world.queue.job(job).phase == "waiting for the server that has the model")
+        assert [event.event for event in world.ledger.events("mood")] == ["START_TRAINING"]
+        world.queue.cancel(job)
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    jobs.train_job(job)
+    thread.join()
+    assert world.queue.job(job).state == "cancelled"
+    assert world.ledger.events("mood") == []
+    world.queue.resume(job)
+    with served(world):
+        jobs.train_job(job)
+    assert world.queue.job(job).options["version"] == "mood-0.1.0"
+
+
+def test_a_training_that_begins_anew_waits_for_the_event_that_it_wrote(
+    taught: Callable[..., World], wait_until: Callable[..., None]
+) -> None:
+    world = taught()
+    job = world.begun()
+
+    def stop() -> None:
+        wait_until(lambda: world.ledger.events("mood") != [])
+        world.context.stopping.set()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    with pytest.raises(OverloadedError, match="begins anew"):
+        jobs.train_job(job)
+    thread.join()
+    world.context.stopping.clear()
+    with served(world):
+        jobs.train_job(job)
+    assert world.queue.job(job).options["version"] == "mood-0.1.0"  # it learnt once
+
+
+def test_a_model_that_does_not_learn_from_start_training_says_from_what_it_does(taught: Callable[..., World]) -> None:
+    world = taught(LEARNER.replace('"START_TRAINING",', '"ANNOTATION_CREATED",', 1))
+    job = world.begun()
+    with pytest.raises(ModelError, match=r"does not learn from START_TRAINING\. .*ANNOTATION_CREATED"):
+        jobs.train_job(job)
 
 
 # --- what the new version predicts

@@ -132,7 +132,7 @@ def report(view: JobView, ledger: Ledger) -> int:
     """What became of a training, and the exit code."""
     if view.state == "done":
         version = str(view.options.get("version"))
-        click.echo(f"{version} learnt from {view.done} tasks.")
+        click.echo(f"{version} learnt from {view.done} tasks." if view.done else f"{version} has learnt.")
         if unread := view.options.get("unread"):
             click.echo(f"{unread} annotated tasks could not be read; the log says why.", err=True)
         standing = ledger.standing_of(version)

@@ -45,6 +45,11 @@ Again = Callable[["Connection", str], None]
 """Asks for the predictions of a new version in a project."""
 
 
+def learn_lease(model: str) -> str:
+    """Name of the lease that the process holds in which a model learns from its events."""
+    return f"learn {model}"
+
+
 @contextmanager
 def learning(
     predictor: LocalPredictor, ledger: Ledger, again: Again | None = None, *, quiet_s: float = QUIET_S
@@ -107,7 +112,7 @@ class _Learner(threading.Thread):
         try:
             if self._ledger.events(model, limit=1):
                 with leased(
-                    self._ledger, f"learn {model}", self._patient, lease_s=LEASE_S, renew_s=LEASE_S / 3
+                    self._ledger, learn_lease(model), self._patient, lease_s=LEASE_S, renew_s=LEASE_S / 3
                 ) as lost:
                     taken = False
                     while lost is not None and not (lost.is_set() or self._no_more.is_set()):

@@ -89,13 +89,23 @@ class Events(Store):
 
     def learnt(self, event: int) -> None:
         """The model's ``fit`` has returned: the event goes."""
-        with self.database.write() as db:
-            db.execute(delete(model_events).where(model_events.c.id == event))
+        self.withdraw(event)
 
     def event_failed(self, event: ModelEvent, error: str) -> None:
         """The model's ``fit`` failed: the event stays, with the reason, and holds up no other."""
         with self.database.write() as db:
             self._fail(db, event.id, event.model, error)
+
+    def event(self, number: int) -> ModelEvent | None:
+        """An event that waits, is in hand (``attempts`` > 0) or failed; None: the model has learnt from it."""
+        with self.database.read() as db:
+            found = db.execute(select(model_events).where(model_events.c.id == number)).first()
+        return _event(found) if found is not None else None
+
+    def withdraw(self, number: int) -> None:
+        """Nobody wants the event any more; a model that has it in hand goes on."""
+        with self.database.write() as db:
+            db.execute(delete(model_events).where(model_events.c.id == number))
 
     def put_back(self, event: int) -> None:
         """The model was not asked after all: the event waits as before."""
