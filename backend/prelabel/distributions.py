@@ -7,16 +7,15 @@ labeling config's where it has them. ``exclusive`` classes sum to 1; of others e
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from os import urandom
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from prelabel.outputs import Choice, Choices, Output, Taxonomy
+from prelabel.outputs import Choice
 
 if TYPE_CHECKING:
     from prelabel.labeling import LabelingConfig
     from prelabel.labeling.elements import ControlTag
+    from prelabel.regions import Conversion
 
 Distribution = Mapping[str, Any]
 MOST = 100
@@ -25,45 +24,28 @@ DIGITS = 6
 """Decimal places: what is beyond changes no order and costs room in every row."""
 
 
-def with_ids(outputs: Iterable[Output]) -> list[Output]:
-    """Outputs whose distribution is to be found again from their region get an id before they become one."""
-    return [
-        replace(output, id=urandom(5).hex())
-        if output.id is None and output.of is None and getattr(output, "distribution", None)
-        else output
-        for output in outputs
-    ]
-
-
 def distributions_of(
-    outputs: Sequence[Output],
-    result: Sequence[Mapping[str, Any]],
-    config: LabelingConfig,
-    label_map: Mapping[str, str] | None = None,
+    conversion: Conversion, config: LabelingConfig, label_map: Mapping[str, str] | None = None
 ) -> dict[str, Distribution]:
     """The distributions of answers about a whole task, by region id.
 
     Args:
-        outputs: with ids, see `with_ids`; those about one region of several have no place of their own.
-        result: the regions that they became; an output that was dropped is not among them.
+        conversion: the regions that outputs became; what was dropped is not among them, and answers about one region
+            of several have no place of their own.
         config: the labeling config, in whose names classes are kept.
         label_map: the model's labels to the config's.
     """
-    said = {
-        output.id: output
-        for output in outputs
-        if isinstance(output, Choice | Choices | Taxonomy) and output.of is None and output.distribution
-    }
     found: dict[str, Distribution] = {}
-    for region in result if said else ():
-        output = said.get(region.get("id"))
+    for region in conversion.result if conversion.distributed else ():
+        output = conversion.distributed.get(str(region.get("id")))
         control = config.control(str(region.get("from_name", ""))) if output is not None else None
-        if output is None or control is None:
+        said: Mapping[str, float] | None = getattr(output, "distribution", None)
+        if said is None or control is None:
             continue
         exclusive = isinstance(output, Choice)
-        classes = _named(output.distribution or {}, config, control, label_map, exclusive=exclusive)
+        classes = _named(said, config, control, label_map, exclusive=exclusive)
         if classes:
-            found[str(output.id)] = {"exclusive": exclusive, "classes": classes}
+            found[region["id"]] = {"exclusive": exclusive, "classes": classes}
     return found
 
 
@@ -91,4 +73,4 @@ def _named(
     return {name: round(share, DIGITS) for name, share in classes.items()}
 
 
-__all__ = ["MOST", "Distribution", "distributions_of", "with_ids"]
+__all__ = ["MOST", "Distribution", "distributions_of"]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from prelabel.adapters import stated_score, to_outputs
 from prelabel.adapters.values import is_number, plain
-from prelabel.distributions import distributions_of, with_ids
+from prelabel.distributions import distributions_of
 from prelabel.labeling import LabelingConfig
 from prelabel.model import Silence
-from prelabel.outputs import Choice, Choices, Output, Regions, Taxonomy
+from prelabel.outputs import Choice, Choices, Output, Taxonomy
 from prelabel.regions import to_regions
 from prelabel.tasks import Facts
 
@@ -88,34 +88,41 @@ def make_prediction(
     if isinstance(raw, Silence):
         return Prediction((), NO_SCORE, model_version, silent=True)
     outputs = to_outputs(raw, config, label_map, names)
-    classes: list[Output] = []
-    if any(isinstance(output, _CLASSES) for output in outputs):
-        outputs = with_ids(outputs)
-        classes = [output for output in outputs if isinstance(output, _CLASSES)]
+    classes = [output for output in outputs if isinstance(output, _CLASSES)]
+    if classes:
         outputs = [output for output in outputs if not _says_nothing(output)]
     conversion = to_regions(outputs, config, facts, label_map)
-    score = _finite(raw.score) if isinstance(raw, Regions) else stated_score(raw)
+    score = stated_score(raw)
     if score is None:
-        score = score_of(conversion.result, classes, policy)
-    known = distributions_of(classes, conversion.result, config, label_map)
+        score = score_of(conversion.result, policy, classes, conversion.distributed)
+    known = distributions_of(conversion, config, label_map)
     return Prediction(tuple(conversion.result), score, model_version, tuple(conversion.dropped), known)
 
 
-def score_of(result: Iterable[Mapping[str, Any]], outputs: Iterable[Output], policy: ScorePolicy) -> float:
+def score_of(
+    result: Iterable[Mapping[str, Any]],
+    policy: ScorePolicy,
+    classes: Sequence[Output] = (),
+    distributed: Mapping[str, Output] | None = None,
+) -> float:
     """The prediction's score, 0..1, under a policy.
 
-    Every region of ``result`` with a finite score counts once, however many controls it is spread over. ``outputs`` are
-    asked for distributions (joined by id and score), and for what was decided by choosing none of several classes.
-    `NO_SCORE` where nothing is scored.
+    Every region of ``result`` with a finite score counts once, however many controls it is spread over. Distributions
+    are those of ``distributed``, by region id, and of the ``classes`` that are said of one region of several, which has
+    their score; ``classes`` may also say that none of several was chosen. `NO_SCORE` where nothing is scored.
     """
-    whole = {(output.of or output.id, _finite(output.score)): output for output in outputs if _distribution(output)}
+    whole: dict[tuple[object, float | None], Output]
+    whole = {(each, _finite(output.score)): output for each, output in (distributed or {}).items()}
+    whole |= {(each.of, _finite(each.score)): each for each in classes if each.of is not None and _distribution(each)}
     scored: dict[tuple[object, float], Output | None] = {}
     for region in result:
         score = _finite(region.get("score"))
         if score is not None:
             key = (region.get("id"), score)
             scored[key] = whole.get(key) if whole else None
-    scored |= {(each, sure): said for (each, sure), said in whole.items() if sure is not None and _says_nothing(said)}
+    for number, output in enumerate(classes):
+        if _says_nothing(output) and _distribution(output) and (sure := _finite(output.score)) is not None:
+            scored[number, sure] = output
     if not scored:
         return NO_SCORE
     certainty, together = POLICIES[policy]

@@ -18,7 +18,7 @@ from prelabel.errors import OutputError
 from prelabel.labeling import LabelingConfig
 from prelabel.labeling.config import or_list
 from prelabel.labeling.tags import NOUNS, TAKES
-from prelabel.outputs import Choice, Choices, Output, Taxonomy
+from prelabel.outputs import Choice, Choices, Output, Regions, Taxonomy
 
 __all__ = ["stated_score", "to_outputs"]
 
@@ -49,9 +49,9 @@ def to_outputs(
         except OutputError as error:
             raise within(error, raw) from None
         _need_a_place(outputs, raw, config)
-    trees = any(control.tag == "Taxonomy" for control in config.controls)
     return [
-        _settled(output, config, label_map) if trees or isinstance(output, Taxonomy) else output for output in outputs
+        _settled(output, config, label_map) if config.has_taxonomies or isinstance(output, Taxonomy) else output
+        for output in outputs
     ]
 
 
@@ -70,14 +70,15 @@ def _need_a_place(outputs: Sequence[Output], raw: object, config: LabelingConfig
 
 def stated_score(raw: object) -> float | None:
     """The score of the whole item that a Label Studio prediction has beside its ``result``, 0..1; else None."""
-    raw = plain(raw)
-    if isinstance(raw, list | tuple) and len(raw) == 1:
-        raw = plain(raw[0])
-    if isinstance(raw, Mapping) and "result" in raw:
-        score = plain(raw.get("score"))
-        if is_number(score) and math.isfinite(score):
-            return min(max(float(score), 0.0), 1.0)
-    return None
+    if isinstance(raw, Output):
+        score = raw.score if isinstance(raw, Regions) else None
+    else:
+        raw = plain(raw)
+        if isinstance(raw, list | tuple) and len(raw) == 1:
+            raw = plain(raw[0])
+        score = raw.get("score") if isinstance(raw, Mapping) and "result" in raw else None
+    score = plain(score)
+    return min(max(float(score), 0.0), 1.0) if is_number(score) and math.isfinite(score) else None
 
 
 def _settled(output: Output, config: LabelingConfig, label_map: Mapping[str, str] | None) -> Output:

@@ -220,6 +220,11 @@ class LabelingConfig:
         return found
 
     @cached_property
+    def has_taxonomies(self) -> bool:
+        """Whether a control is a ``Taxonomy``, whose classes are paths."""
+        return any(control.tag == "Taxonomy" for control in self.controls)
+
+    @cached_property
     def _candidate_cache(self) -> dict[tuple[type[Output], bool], list[ControlTag]]:
         return {}
 

@@ -65,7 +65,7 @@ class Drafting:
             return Draft(None, (str(error),))
         if kept and not result:
             return Draft(None, tuple(dropped))
-        body = {"result": result, "score": score_of(result, (), self.policy), "model_version": self.version}
+        body = {"result": result, "score": score_of(result, self.policy), "model_version": self.version}
         return Draft(json.dumps(body, ensure_ascii=False, separators=(",", ":")), tuple(dropped))
 
     def _regions(self, row: DataRow, items: Sequence[Item]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -67,10 +67,17 @@ REGION_TYPES: Mapping[str, str] = {"chat": "chatmessage"}
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """``result``: regions, JSON-ready. ``dropped``: one sentence for each output (or part of one) that was left out."""
+    """What became of outputs.
+
+    Attributes:
+        result: regions, JSON-ready.
+        dropped: one sentence for each output (or part of one) that was left out.
+        distributed: classes of the whole task that state their distribution, by the id of the region they became.
+    """
 
     result: list[dict[str, Any]]
     dropped: list[str]
+    distributed: Mapping[str, Output] = field(default_factory=dict)
 
 
 def to_regions(
@@ -93,7 +100,7 @@ def to_regions(
     """
     draft = _Draft(config, facts or {}, label_map)
     later: list[Output] = []
-    for output in boxes.gathered(outputs):
+    for output in boxes.gathered(list(outputs)):
         if not isinstance(output, Output):
             raise OutputError(
                 f"an output must be one of prelabel's outputs, got {type(output).__name__}.",
@@ -104,14 +111,15 @@ def to_regions(
         else:
             draft.add(output)
     draft.add_answers()
-    for output in later:
-        if not isinstance(output, Relation):
-            draft.add(output)
-    draft.add_answers()
-    for output in later:
-        if isinstance(output, Relation):
-            draft.add(output)
-    return Conversion(draft.result, draft.dropped)
+    if later:
+        for output in later:
+            if not isinstance(output, Relation):
+                draft.add(output)
+        draft.add_answers()
+        for output in later:
+            if isinstance(output, Relation):
+                draft.add(output)
+    return Conversion(draft.result, draft.dropped, draft.distributed)
 
 
 @dataclass(slots=True)
@@ -128,6 +136,7 @@ class _Draft:
     answers: dict[tuple[str, str | None], list[tuple[Output, Target, Any]]] = field(default_factory=dict)
     """Answers by control and region, until `add_answers` merges those of one control."""
     targets: dict[tuple[object, ...], Target] = field(default_factory=dict)
+    distributed: dict[str, Output] = field(default_factory=dict)
 
     def add(self, output: Output) -> None:
         try:
@@ -303,6 +312,8 @@ class _Draft:
                 self.dropped += [f"{_name(first)} for control {target.control.name!r}: {one}." for one in left_out]
             shape = self.shapes[of] if of is not None else Shape({})
             region_id = of or first.id or _new_id()
+            if of is None and getattr(first, "distribution", None):
+                self.distributed[region_id] = first
             self._emit(first, target.control, target, region_id, {**shape.value, key: value}, shape.extra, score=score)
         self.answers.clear()
 

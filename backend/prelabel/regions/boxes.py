@@ -119,8 +119,12 @@ def _why(four: list[float], *, sound: bool, flat: bool) -> str:
     return OUTSIDE
 
 
-def gathered(outputs: Iterable[Output]) -> Iterator[Output]:
+def gathered(outputs: Sequence[Output]) -> Iterable[Output]:
     """The same outputs, with plain boxes that follow each other as `Boxes`: order and meaning stay."""
+    return outputs if len(outputs) < ENOUGH else _gathered(outputs)
+
+
+def _gathered(outputs: Iterable[Output]) -> Iterator[Output]:
     for plain, run in groupby(outputs, _plain):
         found = list(run)
         if plain is None or len(found) < ENOUGH:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from prelabel.adapters import to_outputs
-from prelabel.distributions import distributions_of, with_ids
+from prelabel.distributions import distributions_of
 from prelabel.errors import PrelabelError, RequestError
 from prelabel.regions import to_regions
 from prelabel.runs.configs import Configs
@@ -59,9 +59,8 @@ def _regions(outputs: object, configs: Configs, row: DataRow) -> tuple[dict[str,
     known = asset_facts(row)
     config = configs.of(known.asset)
     facts = known.facts()
-    made = with_ids(to_outputs(outputs, config))
-    conversion = to_regions(made, config, dict.fromkeys(config.objects, facts))
-    distributions = distributions_of(made, conversion.result, config)
+    conversion = to_regions(to_outputs(outputs, config), config, dict.fromkeys(config.objects, facts))
+    distributions = distributions_of(conversion, config)
     line: dict[str, Any] = {"result": conversion.result}
     return line | ({"distributions": distributions} if distributions else {}), conversion.dropped
 
