@@ -1,7 +1,9 @@
-"""`make test`: set up, lint, then every test; while the first two run, Label Studio installs itself in the background.
+"""`make test`: set up, lint, and every test; meanwhile Label Studio installs itself, and the tests with it begin.
 
     python3 scripts/test.py [--all] [pytest arguments]
 
+What tests with Label Studio print comes at the end: they run beside lint and the others, which leave the cores half
+idle.
 With ``--all`` (`make test-all`) also the tests marked ``slow``, whose frameworks (PyTorch, transformers, Ultralytics,
 MLServer) take nine gigabytes and ten minutes: too long for CI. Ultralytics is AGPL-3.0: scripts/set_up.py installs it
 for these tests alone; no extra of prelabel's does.
@@ -17,15 +19,15 @@ import threading
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import set_up
 from set_up import CACHE, ROOT, SetUpError, say
 
-PROCESSES = min((os.cpu_count() or 1) + 1, 4)
-"""Processes that share the tests without Label Studio, one more than cores: many wait for servers of their own.
-
-Those with Label Studio share one server, and one process."""
+PROCESSES = min(os.cpu_count() or 1, 4)
+"""Processes that share the tests without Label Studio; those with it share one server, and one process."""
 NO_TESTS = 5
 """pytest's exit code when it found none to run."""
 
@@ -81,8 +83,12 @@ def lint(python: Path) -> bool:
     )
 
 
-def pytest(python: Path, name: str, marked: str, arguments: list[str], *, processes: int = 1) -> bool:
+def pytest(
+    python: Path, name: str, marked: str, arguments: list[str], *, processes: int = 1, into: IO[bytes] | None = None
+) -> bool:
     """One pytest run over the tests with these marks; none at all is a failure, unless ``arguments`` choose some.
+
+    What it prints goes ``into`` a file, or to where ours goes.
 
     With several ``processes`` each file's tests stay together in one; files come in the order of their names, since
     the slowest have few tests, and would come last in xdist's own.
@@ -90,8 +96,34 @@ def pytest(python: Path, name: str, marked: str, arguments: list[str], *, proces
     command = [str(python), "-m", "pytest", "-q", "--durations=8", f"--junitxml={CACHE / f'junit-{name}.xml'}"]
     if processes > 1:
         command += ["--numprocesses", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
-    code = subprocess.run([*command, "-m", marked, *arguments], cwd=ROOT, check=False).returncode
+    command += ["-m", marked, *arguments]
+    code = subprocess.run(command, cwd=ROOT, check=False, stdout=into, stderr=into and subprocess.STDOUT).returncode
     return code == 0 or (code == NO_TESTS and bool(arguments))
+
+
+def with_label_studio(
+    python: Path, arguments: list[str], installing: subprocess.Popen[bytes] | None, into: Path
+) -> bool:
+    """The tests that need Label Studio or a browser, once it is installed."""
+    with into.open("wb") as said:
+        if installing is not None and installing.wait() != 0:
+            said.write(b"Label Studio could not be installed; the reason stands above.\n")
+            return False
+        return pytest(python, "e2e", "labelstudio or browser", arguments, into=said)
+
+
+def follow(running: Future[bool], said: Path) -> bool:
+    """Print what a run that began earlier has said, and says until it ends; whether it passed."""
+    printed = 0
+    while True:
+        ended = running.done()
+        text = said.read_bytes() if said.is_file() else b""
+        sys.stdout.buffer.write(text[printed:])
+        sys.stdout.flush()
+        printed = len(text)
+        if ended:
+            return running.result()
+        time.sleep(1)
 
 
 def main(arguments: list[str]) -> int:
@@ -105,20 +137,22 @@ def main(arguments: list[str]) -> int:
     packages = threading.Thread(target=quietly(set_up.debian), daemon=True)
     packages.start()
     report = Report()
+    beside = ThreadPoolExecutor(1)
     try:
         kind = "test-all" if everything else "test"
         report.step("prelabel and what its tests need", lambda: bool(set_up.environment(kind)))
         python = set_up.VENV / "bin" / "python"
-        report.step("lint", lambda: lint(python))
         packages.join()
+        said = CACHE / "e2e.log"
+        said.unlink(missing_ok=True)
+        running = beside.submit(with_label_studio, python, arguments, background, said)
+        report.step("lint", lambda: lint(python))
         quick = "not labelstudio and not browser and not slow"
         report.step("tests", lambda: pytest(python, "unit", quick, arguments, processes=PROCESSES))
         if everything:
             slow = "slow and not labelstudio and not browser"
             report.step("tests with large frameworks", lambda: pytest(python, "slow", slow, arguments))
-        if background is not None:
-            report.step("waiting for Label Studio", lambda: background.wait() == 0)
-        report.step("tests with Label Studio", lambda: pytest(python, "e2e", "labelstudio or browser", arguments))
+        report.step("tests with Label Studio, after the others", lambda: follow(running, said))
     finally:
         if background is not None and background.poll() is None:
             background.terminate()
