@@ -10,6 +10,8 @@ Environment, all optional:
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import getpass
 import logging
 import os
@@ -43,6 +45,11 @@ hypothesis.settings.register_profile("prelabel", deadline=None)  # how long an e
 hypothesis.settings.load_profile("prelabel")
 
 
+GARBAGE_AFTER = 20_000
+"""New objects after which Python looks for garbage. After its own 700 it goes through all that tests import, a million
+objects of frameworks, so often that a third of their time went there."""
+
+
 def missing(reason: str) -> NoReturn:
     """A service is not there: a failure in CI, a skip elsewhere."""
     if os.environ.get("CI"):
@@ -62,9 +69,16 @@ def logs_as_before() -> Iterator[None]:
 
 
 def pytest_configure() -> None:
-    """Commands that tests start can be interrupted, also where a shell in the background made this process deaf."""
+    """Look for garbage rarely. What tests start can be interrupted, also where a shell made this process deaf."""
+    gc.set_threshold(GARBAGE_AFTER)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported until now is no garbage: tests that look for some need not look there."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -405,7 +419,11 @@ class PrelabelProcesses:
         return process.wait_until_ready() if wait else process
 
     def stop(self) -> None:
-        processes.stop_all([process.child for process in self.started], grace_s=20.0)
+        """Kill them, and what they started dies with them: how they end in order is for tests that call `stop`."""
+        for process in self.started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.child.pid, signal.SIGKILL)
+            process.child.process.wait()
 
 
 PrelabelFactory = PrelabelProcesses

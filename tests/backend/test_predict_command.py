@@ -24,11 +24,15 @@ pytestmark = pytest.mark.labelstudio
 
 MODEL = """
 import time
+from pathlib import Path
 
 max_batch_size = 4
+held = Path(__file__).with_name("held")
 
 def predict(texts: list[str], pause_s: float = 0.0) -> list[str]:
     time.sleep(pause_s)
+    while held.exists():
+        time.sleep(0.05)
     if any("bad" in text for text in texts):
         raise ValueError("too bad")
     return ["Positive" for _ in texts]
@@ -37,9 +41,13 @@ def predict(texts: list[str], pause_s: float = 0.0) -> list[str]:
 
 @dataclass
 class Desk:
-    """A project and a running `prelabel up`, and the environment of commands beside it."""
+    """A project and a running `prelabel up`, and the environment of commands beside it.
+
+    While ``held`` exists, the model answers nothing.
+    """
 
     project: Any
+    held: Path
     environment: dict[str, str]
     run_prelabel: Callable[..., subprocess.CompletedProcess[str]]
 
@@ -90,7 +98,7 @@ def desk(
             "NO_COLOR": "1",
             "COLUMNS": "160",
         }
-        return Desk(here, environment, run_prelabel)
+        return Desk(here, tmp_path / "held", environment, run_prelabel)
 
     return make
 
@@ -126,7 +134,8 @@ def test_failed_tasks_end_the_command_with_1_and_are_explained(desk: Any) -> Non
 
 
 def test_ctrl_c_leaves_the_job_to_the_workers_and_twice_cancels_it(desk: Any, wait_until: Any) -> None:
-    here = desk([f"text {number}" for number in range(80)], "-o", "pause_s=0.4")
+    here = desk([f"text {number}" for number in range(80)])
+    here.held.touch()
     detached = here.predict("--detach")
     job = detached.stdout.strip()
     assert re.fullmatch(r"\w{12}", job)
@@ -146,6 +155,7 @@ def test_ctrl_c_leaves_the_job_to_the_workers_and_twice_cancels_it(desk: Any, wa
         assert f"prelabel jobs resume {job}" in said.read().decode()
     assert here.job(job)["state"] == "cancelled"
 
+    here.held.unlink()
     assert "tasks wait again" in here.run("jobs", "resume", job).stdout
     ended = here.run("jobs", "watch", job)
     assert ended.returncode == 0, ended.stderr
