@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,17 +139,20 @@ class Parrot(LabelStudioMLBase):
         return [{"result": json.loads(self.get("last"))} for _ in tasks]
 
     def fit(self, event, data, **kwargs):
-        self.set("last", json.dumps(data["annotation"]["result"]))
+        if event != "START_TRAINING":
+            self.set("last", json.dumps(data["annotation"]["result"]))
         self.bump_model_version()
 """
 
 
 def test_a_model_that_says_nothing_is_asked_again_and_the_version_that_it_learns_is_what_label_studio_gets(
+    *,
     label_studio: LabelStudioServer,
     project: Any,
     prelabel_process: Any,
     tmp_path: Path,
     wait_until: Callable[..., None],
+    run_prelabel: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     (tmp_path / "model.py").write_text(UNTAUGHT, encoding="utf-8")
     backend = prelabel_process("up", "model.py", label_studio=label_studio)
@@ -195,6 +199,12 @@ def test_a_model_that_says_nothing_is_asked_again_and_the_version_that_it_learns
         annotated: [("Parrot-0.2.0", "Positive")], opened: learnt_twice, waiting: learnt_twice
     }  # fmt: skip
     assert Models(ledger.database).run("Parrot-0.2.0").provenance["trained_from"] == "Parrot-0.1.0"
+
+    beside = {"LABEL_STUDIO_URL": label_studio.url, "LABEL_STUDIO_API_KEY": label_studio.token}
+    beside |= {"PRELABEL_DATA_DIR": str(backend.data_dir), "PRELABEL_PORT": str(backend.port)}
+    trained = run_prelabel("train", "--project", str(here.id), env=beside)
+    assert (trained.returncode, trained.stdout) == (0, "Parrot-0.3.0 has learnt.\n"), trained.stderr
+    assert version_of(backend.url, here) == "Parrot-0.3.0"
     ledger.close()
 
 
