@@ -182,6 +182,7 @@ def one_round(lanes: Lanes, folder: Path, chance: random.Random) -> None:
         fake.faults.clear()
         order["die"] = None
         for _ in range(20):  # until nothing is left to do, late looks at late copies included
+            ledger.retry_quarantined(known)  # as a person does with what failed alone three times, and was refused
             lanes.start(order)
             assert lanes.wait() in (0, 1)
             open_a_task(fake, ledger, known, chance.choice(tasks))
