@@ -266,9 +266,9 @@ def test_a_training_that_ends_its_process_twice_is_given_up(make: Make) -> None:
     assert world.queue.job(job).state == "done"
 
 
-def once_it_waits(world: World, wait_until: Callable[..., None], do: Callable[[], object]) -> threading.Thread:
+def once(happened: Callable[[], object], do: Callable[[], object], wait_until: Callable[..., None]) -> threading.Thread:
     def watch() -> None:
-        wait_until((world.folder / "waits").exists)
+        wait_until(happened)
         do()
 
     thread = threading.Thread(target=watch)
@@ -281,7 +281,7 @@ def test_cancelling_ends_a_model_that_is_learning(make: Make, wait_until: Callab
     world.tasks("good")
     world.order("wait")
     job = world.begun()
-    thread = once_it_waits(world, wait_until, lambda: world.queue.cancel(job))
+    thread = once((world.folder / "waits").exists, lambda: world.queue.cancel(job), wait_until)
     jobs.train_job(job)
     thread.join()
     assert world.queue.job(job).state == "cancelled"
@@ -297,7 +297,7 @@ def test_a_worker_that_stops_leaves_the_training_to_the_next(make: Make, wait_un
     world.tasks("good")
     world.order("wait")
     job = world.begun()
-    thread = once_it_waits(world, wait_until, world.context.stopping.set)
+    thread = once((world.folder / "waits").exists, world.context.stopping.set, wait_until)
     with pytest.raises(OverloadedError, match="begins anew"):
         jobs.train_job(job)
     thread.join()
@@ -389,16 +389,16 @@ def test_a_training_waits_for_the_server_and_when_cancelled_takes_its_event_alon
 ) -> None:
     world = taught()
     job = world.begun()
+    waiting: list[str] = []
 
     def cancel() -> None:
-        wait_until(lambda: world.queue.job(job).phase == "waiting for the server that has the model")
-        assert [event.event for event in world.ledger.events("mood")] == ["START_TRAINING"]
+        waiting.extend(event.event for event in world.ledger.events("mood"))
         world.queue.cancel(job)
 
-    thread = threading.Thread(target=cancel)
-    thread.start()
+    thread = once(lambda: world.queue.job(job).phase == "waiting for the server that has the model", cancel, wait_until)
     jobs.train_job(job)
     thread.join()
+    assert waiting == ["START_TRAINING"]
     assert world.queue.job(job).state == "cancelled"
     assert world.ledger.events("mood") == []
     world.queue.resume(job)
@@ -412,13 +412,7 @@ def test_a_training_that_begins_anew_waits_for_the_event_that_it_wrote(
 ) -> None:
     world = taught()
     job = world.begun()
-
-    def stop() -> None:
-        wait_until(lambda: world.ledger.events("mood") != [])
-        world.context.stopping.set()
-
-    thread = threading.Thread(target=stop)
-    thread.start()
+    thread = once(lambda: world.ledger.events("mood"), world.context.stopping.set, wait_until)
     with pytest.raises(OverloadedError, match="begins anew"):
         jobs.train_job(job)
     thread.join()

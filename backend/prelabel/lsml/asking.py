@@ -47,8 +47,9 @@ def ask_to_learn(
         if event.error is not None:
             ledger.note(job.id, event=None)  # tried again, the job asks anew
             raise ModelError(event.error)
-        before, phase = phase, "learning" if event.attempts else "waiting for the server that has the model"
-        if phase != before:
+        now = "learning" if event.attempts else "waiting for the server that has the model"
+        if now != phase:
+            phase = now
             ledger.note(job.id, phase=phase)
         if (why := unwanted()) is not None:
             raise why
