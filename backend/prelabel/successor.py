@@ -6,15 +6,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prelabel.beside import beside
 from prelabel.errors import PrelabelError
-from prelabel.loader import load_wrapper, model_name
+from prelabel.loader import load_wrapper, model_name, model_version
 from prelabel.lsml.environment import tell
+from prelabel.model import Surroundings
 
 if TYPE_CHECKING:
     from prelabel.model import ModelWrapper
@@ -56,6 +57,15 @@ def as_trained(wrapper: ModelWrapper, ledger: Ledger, settings: Settings) -> Mod
     except PrelabelError as error:
         logger.error("%s Until then the model is as it was before any training.", error)  # noqa: TRY400 (a sentence for people)
     return wrapper
+
+
+def announced_version(wrapper: ModelWrapper, ledger: Ledger, settings: Settings) -> str:
+    """The version that a server of the wrapper announces; one of `label_studio_ml` finds its own in the registry."""
+    from prelabel.data import DataReader  # noqa: PLC0415 (workers that follow a version read no data for that)
+
+    with closing(DataReader(settings)) as reader:
+        wrapper.enter(Surroundings(settings, reader, ledger))
+        return model_version(wrapper, settings)
 
 
 @contextmanager

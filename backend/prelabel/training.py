@@ -30,7 +30,7 @@ from prelabel.model import ModelWrapper, Surroundings
 from prelabel.queue import PROJECT_JOB, PredictOptions
 from prelabel.runs.rows import ACTIVE_JOBS
 from prelabel.runs.trainings import TRAIN_JOB
-from prelabel.successor import served_artifact
+from prelabel.successor import announced_version, served_artifact
 from prelabel.user_code import first_line, place_of
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _learnt_from_events(context: JobContext, job: JobRow, connection: Connection
     Raises:
         ModelError: the model does not learn from *Start Training*, or its ``fit`` failed.
     """
-    ledger, settings = context.ledger, context.settings
+    ledger = context.ledger
     if START_TRAINING not in wrapper.learns_from:
         raise ModelError(
             f"{wrapper.name} does not learn from {START_TRAINING}.",
@@ -160,9 +160,7 @@ def _learnt_from_events(context: JobContext, job: JobRow, connection: Connection
     finally:
         if ledger.cancel_requested(job.id):
             withdraw(ledger, job)
-    with closing(DataReader(settings, lambda: context.label_studio(connection))) as reader:
-        wrapper.enter(Surroundings(settings, reader, ledger))  # where it finds its version
-    version = model_version(wrapper, settings)
+    version = announced_version(wrapper, ledger, context.settings)
     ledger.note(job.id, phase="trained", version=version)
     logger.info("project %d: %s has learnt", connection.project, version)
     return version

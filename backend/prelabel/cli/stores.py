@@ -58,15 +58,11 @@ def current_model(settings: Settings, ledger: Ledger) -> tuple[str, str]:
 
 
 def _announced(model: str, settings: Settings, ledger: Ledger) -> tuple[str, str]:
-    from prelabel import loader
-    from prelabel.data import DataReader
-    from prelabel.model import Surroundings
-    from prelabel.successor import as_served
+    from prelabel.loader import model_name
+    from prelabel.successor import announced_version, as_served
 
     wrapper = as_served(model, ledger, settings)
-    with contextlib.closing(DataReader(settings)) as reader:
-        wrapper.enter(Surroundings(settings, reader, ledger))  # where `label_studio_ml`'s models find their version
-        return loader.model_name(wrapper, settings), loader.model_version(wrapper, settings)
+    return model_name(wrapper, settings), announced_version(wrapper, ledger, settings)
 
 
 def connection_of(settings: Settings, ledger: Ledger, project: int, model: str) -> Connection:
