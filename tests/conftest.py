@@ -535,3 +535,25 @@ def sign_in(chromium: Browser, label_studio: LabelStudioServer) -> Callable[...,
         context.close()
 
     return page_of
+
+
+@pytest.fixture(scope="session")
+def open_task(label_studio: LabelStudioServer) -> Callable[[Page, int, int], None]:
+    """Opens a task in the editor: ``open_task(page, project_id, task_id)`` returns once it stays as it is.
+
+    Label Studio fills its editor twice, the second time from the task as it comes from the server; what is done to the
+    first annotation goes with it. And it saves a draft as the page is left, under the number of a task that is deleted
+    by then and whose number the next task has got: that draft is kept from it.
+    """
+    drafts = "**/api/tasks/*/drafts*"
+
+    def opened(page: Page, project: int, task: int) -> None:
+        page.route(drafts, lambda route: route.abort())
+        page.goto("about:blank")
+        page.unroute(drafts)
+        page.goto(f"{label_studio.url}/projects/{project}/data?task={task}")
+        page.wait_for_function(
+            "() => window.Htx?.annotationStore?.selected && !window.DM.loadingData && !Htx.isLoading"
+        )
+
+    return opened

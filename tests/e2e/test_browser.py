@@ -38,7 +38,7 @@ def fill_in_connect_model(page: Page, project: Any, url: str) -> None:
 
 
 def test_the_dialog_connects_the_model_and_imported_tasks_are_predicted(
-    signed_in: Page, sentiment_backend: Any, project: Any
+    signed_in: Page, sentiment_backend: Any, project: Any, open_task: Any
 ) -> None:
     here = project()
     fill_in_connect_model(signed_in, here, sentiment_backend.url)
@@ -47,7 +47,7 @@ def test_the_dialog_connects_the_model_and_imported_tasks_are_predicted(
     task = here.import_texts(["a good day"])[0]
     assert here.wait_for_predictions(1)[0]["task"] == task
 
-    signed_in.goto(f"{here.server.url}/projects/{here.id}/data?task={task}")
+    open_task(signed_in, here.id, task)
     choice = signed_in.locator("label:has-text('Positive') input[type=checkbox]")
     choice.wait_for(state="attached")
     assert choice.is_checked()
@@ -75,12 +75,12 @@ def test_the_dialog_shows_our_sentence_when_the_model_does_not_fit(
 
 
 def test_a_task_without_a_prediction_gets_one_when_it_is_opened(
-    signed_in: Page, sentiment_backend: Any, project: Any
+    signed_in: Page, sentiment_backend: Any, project: Any, open_task: Any
 ) -> None:
     here = project()
     task = here.import_texts(["a bad day"])[0]
     here.connect(sentiment_backend.url)
-    signed_in.goto(f"{here.server.url}/projects/{here.id}/data?task={task}")
+    open_task(signed_in, here.id, task)
     choice = signed_in.locator("label:has-text('Negative') input[type=checkbox]")
     choice.wait_for(state="attached")
     assert choice.is_checked()

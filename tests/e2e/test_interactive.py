@@ -97,15 +97,15 @@ def grabcut(label_studio: LabelStudioServer, backends: Any) -> str:
 class Editor:
     """A signed-in page with *Auto-Annotation* on; places are in pixels of the picture."""
 
-    def __init__(self, page: Page, server: LabelStudioServer, size: tuple[int, int]) -> None:
+    def __init__(self, page: Page, open_task: Callable[[Page, int, int], None], size: tuple[int, int]) -> None:
         self.page = page
-        self.server = server
+        self.open_task = open_task
         self.width, self.height = size
 
     def open(self, project: int, task: int) -> None:
-        self.page.goto(f"{self.server.url}/projects/{project}/data?task={task}")
+        self.open_task(self.page, project, task)
         self.page.wait_for_function(
-            """() => window.Htx?.annotationStore?.selected?.objects?.every(one => one.type !== 'image'
+            """() => Htx.annotationStore.selected.objects.every(one => one.type !== 'image'
                      || (one.imageIsLoaded ?? one.currentImageEntity?.imageLoaded))"""
         )
         toggle = self.page.get_by_test_id("bottombar-auto-annotation-toggle")
@@ -176,9 +176,9 @@ class Editor:
 
 
 @pytest.fixture(scope="module")
-def editor(sign_in: Any, label_studio: LabelStudioServer, coins: np.ndarray) -> Iterator[Editor]:
+def editor(sign_in: Any, open_task: Any, coins: np.ndarray) -> Iterator[Editor]:
     with sign_in(height=1000, timeout_ms=20_000) as page:
-        yield Editor(page, label_studio, (coins.shape[1], coins.shape[0]))
+        yield Editor(page, open_task, (coins.shape[1], coins.shape[0]))
 
 
 @pytest.fixture

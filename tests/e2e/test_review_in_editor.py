@@ -11,7 +11,7 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +61,9 @@ HARMLESS = ("heidi-tips",)
 class Editor:
     """A signed-in page; ``complaints`` are errors of the page since the last task was opened."""
 
-    def __init__(self, page: Page, server: LabelStudioServer) -> None:
+    def __init__(self, page: Page, open_task: Callable[[Page, int, int], None]) -> None:
         self.page = page
-        self.server = server
+        self.open_task = open_task
         self.complaints: list[str] = []
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda told: self._note(told.type, told.text, told.location.get("url", "")))
@@ -75,9 +75,9 @@ class Editor:
     def open(self, project: int, task: int) -> None:
         """Open a task; Label Studio makes an annotation of its prediction, and that is shown."""
         self.complaints.clear()
-        self.page.goto(f"{self.server.url}/projects/{project}/data?task={task}")
+        self.open_task(self.page, project, task)
         self.page.wait_for_function(
-            """() => { const shown = window.Htx?.annotationStore?.selected;
+            """() => { const shown = Htx.annotationStore.selected;
                return shown?.type === 'annotation' && shown.regions.length; }"""
         )
 
@@ -104,9 +104,9 @@ class Editor:
 
 
 @pytest.fixture(scope="module")
-def editor(sign_in: Any, label_studio: LabelStudioServer) -> Iterator[Editor]:
+def editor(sign_in: Any, open_task: Any) -> Iterator[Editor]:
     with sign_in(height=1000) as page:
-        yield Editor(page, label_studio)
+        yield Editor(page, open_task)
 
 
 @pytest.fixture(scope="module")
