@@ -23,6 +23,7 @@ from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
 
 from prelabel import jobs
+from prelabel.signals import set_event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +83,7 @@ class _Stoppable(_Mixed):
         Nothing is raised here: an exception in the middle of anything may be swallowed, or cost a call just taken.
         """
         self._shutdown_requested_date = datetime.now(timezone.utc)
-        self.context.stopping.set()
+        set_event(self.context.stopping)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.request_force_stop)
         self.tell_horse()
@@ -164,7 +165,7 @@ class ForkingWorker(_Stoppable, Worker):
     def setup_work_horse_signals(self) -> None:
         """In the child: SIGTERM means to give way."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda _number, _frame: self.context.stopping.set())
+        signal.signal(signal.SIGTERM, lambda _number, _frame: set_event(self.context.stopping))
 
     def tell_horse(self) -> None:
         """Pass the wish to stop on."""

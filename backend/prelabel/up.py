@@ -33,6 +33,7 @@ from prelabel import embedded_redis
 from prelabel.errors import PrelabelError, SettingsError
 from prelabel.lifeline import Lifeline
 from prelabel.settings import Settings, environment_of
+from prelabel.signals import set_event
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Supervisor:
         self.announce = announce
         self.address = _local_address(self.settings)
         self._stop = threading.Event()
-        self._impatient = False
+        self._asked = 0
 
     def run(self) -> None:
         """Run until a signal comes.
@@ -176,7 +177,7 @@ class Supervisor:
         for child in reversed(children):
             child.signal(signal.SIGTERM)
             deadline = time.monotonic() + self.settings.drain_s + 5
-            while child.process is not None and child.exit_code is None and not self._impatient:
+            while child.process is not None and child.exit_code is None and self._asked < 2:
                 if time.monotonic() > deadline:
                     logger.warning("%s did not stop in time and is killed", child.name)
                     break
@@ -188,8 +189,8 @@ class Supervisor:
         """The first SIGINT or SIGTERM stops in order, the second at once."""
 
         def stop(_number: int, _frame: FrameType | None) -> None:
-            self._impatient = self._stop.is_set()
-            self._stop.set()
+            self._asked += 1
+            set_event(self._stop)
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -47,6 +47,7 @@ from prelabel.redis_queue import (
 from prelabel.rq_worker import ForkingWorker, InProcessWorker
 from prelabel.runs import Ledger
 from prelabel.runs.provenance import recorded
+from prelabel.signals import set_event
 
 if TYPE_CHECKING:
     from prelabel.labelstudio import LabelStudio
@@ -148,7 +149,7 @@ def run_role(settings: Settings, role: Role) -> None:
     """The life of one process of the pool."""
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):  # not the pool's handlers, which this process was forked with
-        signal.signal(number, lambda _number, _frame: stopping.set())
+        signal.signal(number, lambda _number, _frame: set_event(stopping))
     threading.Thread(target=_watch_parent, args=(os.getppid(), settings.drain_s), name="parent", daemon=True).start()
     try:
         with_context(settings, {"push": _push, "plan": _plan, "predict": _predict, "train": _train}[role], stopping)

@@ -25,6 +25,7 @@ from prelabel.errors import SettingsError
 from prelabel.server.app import create_app
 from prelabel.server.clients import Clients
 from prelabel.server.requests import CLIENT_GONE
+from prelabel.signals import set_event
 
 if TYPE_CHECKING:
     from prelabel.runs import Connection
@@ -224,6 +225,7 @@ class _Signals:
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
+        self._came = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> None:
@@ -236,6 +238,7 @@ class _Signals:
             signal.signal(number, before)
 
     def _come(self, number: int, _frame: FrameType | None) -> None:
-        if self._stop.is_set():
+        if self._came or self._stop.is_set():
             raise SystemExit(128 + number)
-        self._stop.set()
+        self._came = True
+        set_event(self._stop)
