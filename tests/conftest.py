@@ -159,7 +159,7 @@ class Project:
             by_task.setdefault(int(entry["task"]), []).append(entry)
         return by_task
 
-    def wait_for_predictions(self, number: int, *, timeout_s: float = 60.0) -> list[dict[str, Any]]:
+    def wait_for_predictions(self, number: int, *, timeout_s: float = 120.0) -> list[dict[str, Any]]:
         """Until the project has (at least) so many predictions.
 
         Raises:
@@ -223,7 +223,7 @@ def project(label_studio: LabelStudioServer) -> Iterator[ProjectFactory]:
 
 # --- waiting
 def wait_until(
-    condition: Callable[[], bool], *, timeout_s: float = 30.0, every_s: float = 0.1, what: str | Callable[[], str] = ""
+    condition: Callable[[], bool], *, timeout_s: float = 90.0, every_s: float = 0.1, what: str | Callable[[], str] = ""
 ) -> None:
     """Poll until ``condition`` holds.
 
@@ -290,7 +290,7 @@ def postgres() -> Iterator[str]:
         )
     url = f"postgresql+psycopg://{name}@/postgres?host={folder}"
     engine = create_engine(url)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while True:
         try:
             engine.connect().close()
@@ -336,7 +336,7 @@ class PrelabelProcess:
         """All it has written so far."""
         return self.child.log.read_text(encoding="utf-8", errors="replace")
 
-    def wait_until_ready(self, timeout_s: float = 60.0) -> PrelabelProcess:
+    def wait_until_ready(self, timeout_s: float = 120.0) -> PrelabelProcess:
         """Until the model is loaded.
 
         Raises:
@@ -522,7 +522,7 @@ def sign_in(chromium: Browser, label_studio: LabelStudioServer) -> Callable[...,
     """Makes pages in which the user has signed in: ``with sign_in(height=1000) as page:``."""
 
     @contextmanager
-    def page_of(*, height: int = 900, timeout_ms: int = 30_000) -> Iterator[Page]:
+    def page_of(*, height: int = 900, timeout_ms: int = 60_000) -> Iterator[Page]:
         context = chromium.new_context(viewport={"width": 1400, "height": height})
         page = context.new_page()
         page.set_default_timeout(timeout_ms)

@@ -70,7 +70,7 @@ def backend(tmp_path: Path) -> Iterator[BackendFactory]:
         ledger = Ledger.open(given)
         reader = DataReader(given)
         predictor = LocalPredictor(load_wrapper(str(given.model)), reader, given)
-        assert predictor.wait_ready(30) or predictor.load_error
+        assert predictor.wait_ready(60) or predictor.load_error
         app = create_app(given, predictor, ledger=ledger)
         running = Backend(given, f"http://127.0.0.1:{given.port}", threading.Event())
 

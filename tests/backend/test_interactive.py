@@ -113,7 +113,7 @@ def show(tmp_path: Path) -> Iterator[Show]:
                 model = load_wrapper(str(tmp_path / "model.py"))
             reader = DataReader(settings)
             predictor = LocalPredictor(model, reader, settings)
-            assert predictor.wait_ready(10)
+            assert predictor.wait_ready(60)
             ledger = Ledger.open(settings) if settings.shadow else None
             for part in (reader, predictor, ledger):
                 if part is not None:

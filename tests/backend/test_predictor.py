@@ -134,7 +134,7 @@ def test_the_model_version_is_known_before_the_model_is_loaded(start: Start) -> 
     assert not predictor.ready
     assert said(predictor.predict(tasks("good"), SENTIMENT, deadline_s=0.02)) == ["unfinished"]
     wrapper.hold.set()
-    assert predictor.wait_ready(10)
+    assert predictor.wait_ready(60)
     assert said(predictor.predict(tasks("good"), SENTIMENT)) == ["Positive"]
 
 
@@ -152,7 +152,7 @@ def test_a_model_that_cannot_be_loaded_is_an_error_of_the_whole_call(start: Star
             raise OSError("no weights")
 
     predictor = start(Broken())
-    assert not predictor.wait_ready(10)
+    assert not predictor.wait_ready(60)
     with pytest.raises(ModelLoadError, match="no weights"):
         predictor.predict(tasks("good"), SENTIMENT)
     assert predictor.load_error is not None
@@ -180,7 +180,7 @@ def test_an_output_that_means_nothing_fails_or_is_dropped_for_its_task_alone(sta
 def test_what_is_unfinished_at_the_deadline_is_neither_prediction_nor_error(start: Start) -> None:
     wrapper = Sentiment()
     predictor = start(wrapper, max_batch_size=1)
-    assert predictor.wait_ready(10)
+    assert predictor.wait_ready(60)
     wrapper.hold.clear()
     outcomes = predictor.predict(tasks("good", "bad"), SENTIMENT, deadline_s=0.05)
     wrapper.hold.set()
@@ -196,7 +196,7 @@ def test_a_request_whose_client_has_gone_is_cancelled(start: Start) -> None:
 
 def test_inline_text_is_read_in_the_callers_thread(start: Start) -> None:
     predictor = start(Sentiment())
-    assert predictor.wait_ready(10)
+    assert predictor.wait_ready(60)
     before = set(threading.enumerate())
     predictor.predict(tasks("good"), SENTIMENT)
     assert {thread.name for thread in set(threading.enumerate()) - before} == set()
@@ -205,7 +205,7 @@ def test_inline_text_is_read_in_the_callers_thread(start: Start) -> None:
 def test_many_tasks_are_predicted_in_full_batches_and_in_order(start: Start) -> None:
     wrapper = Sentiment()
     predictor = start(wrapper, max_batch_size=8)
-    assert predictor.wait_ready(10)
+    assert predictor.wait_ready(60)
     texts = ["good" if number % 3 else "bad" for number in range(100)]
     outcomes = predictor.predict(tasks(*texts), SENTIMENT, priority=Priority.BULK)
     assert said(outcomes) == ["Positive" if text == "good" else "Negative" for text in texts]
@@ -281,7 +281,7 @@ def test_a_config_that_does_not_fit_is_reported_without_the_model(start: Start) 
 def remote(start: Start, tmp_path: Path) -> RemotePredictor:
     """A remote predictor whose network is the application itself."""
     predictor = start(Sentiment())
-    assert predictor.wait_ready(10)
+    assert predictor.wait_ready(60)
     settings = load_settings(data_dir=tmp_path, basic_auth_user="bob", basic_auth_pass="secret-pass")
     app = create_app(settings, predictor)
     return RemotePredictor("http://server", ("bob", "secret-pass"), settings, transport=httpx.WSGITransport(app))

@@ -129,7 +129,7 @@ def make(tmp_path: Path, redis_url: str) -> Iterator[Make]:
             if predictor is None:
                 reader = DataReader(given)
                 predictor = LocalPredictor(model or StubWrapper(), reader, given)
-                predictor.wait_ready(10)
+                predictor.wait_ready(60)
                 stack.callback(reader.close)
                 stack.callback(predictor.close)
             book = Ledger.open(given) if ledger or queue else None
@@ -189,7 +189,7 @@ def test_setup_reports_only_the_promoted_version(make: Make, wait_until: Any) ->
 
 
 def test_a_hidden_server_answers_what_the_promoted_version_said(make: Make, wait_until: Any) -> None:
-    here = hidden_world(make)
+    here = hidden_world(make, single_flight_s=300)
     wait_until(lambda: here.post("/setup", SETUP).get_json() == {"model_version": "stub-before"})
     known, unknown = here.predict(question("fine", "never seen"))
     assert (known["model_version"], unknown) == ("stub-before", [])
@@ -249,7 +249,7 @@ def test_everything_but_predictions_is_answered_while_the_model_is_loading(tmp_p
     assert client.post("/webhook", json=recorded("webhooks/ANNOTATION_CREATED", "/webhook")).status_code == 200
     assert client.get("/metrics").status_code == 200
     wrapper.let.set()
-    assert predictor.wait_ready(10)
+    assert predictor.wait_ready(60)
     assert client.get("/ready").get_json() == {"ready": True, "error": None}
     predictor.close()
 
@@ -950,7 +950,7 @@ def test_setup_gives_our_own_webhook_its_header(
     )
     world.client.post("/setup", json={**SETUP, "project": f"{project}.1"}, auth=("bob", "secret-pass"))
     wanted = {"X-Kept": "1", WEBHOOK_HEADER: webhook_token(world.settings)}
-    wait_until(lambda: studio.webhooks[1]["headers"] == wanted, timeout_s=10)
+    wait_until(lambda: studio.webhooks[1]["headers"] == wanted, timeout_s=90)
     assert studio.webhooks[2]["headers"] == studio.webhooks[3]["headers"] == {"X-Kept": "1"}
 
 
@@ -966,7 +966,7 @@ def test_a_token_that_label_studio_refuses_is_told_with_the_two_ways_out(
     )
     setup = {**SETUP, "project": f"{project}.1"}
     world.post("/setup", setup)
-    wait_until(lambda: "Two ways out" in caplog.text, timeout_s=10)
+    wait_until(lambda: "Two ways out" in caplog.text, timeout_s=90)
     assert "LABEL_STUDIO_API_KEY" in caplog.text
     assert "legacy tokens" in caplog.text
     assert SETUP["access_token"] not in caplog.text

@@ -52,4 +52,4 @@ def test_a_storm_of_signals_ends_it_all_the_same(prelabel_process: Any, tmp_path
     (tmp_path / "model.py").write_text(MODEL)
     one = prelabel_process(command, "model.py:predict")
     storm(one.child.process)
-    assert one.child.process.wait(60) is not None
+    assert one.child.process.wait(120) is not None

@@ -224,7 +224,7 @@ def predictor(settings: Settings, ledger: Ledger) -> Iterator[LocalPredictor]:
     reader = DataReader(settings)
     wrapper = as_trained(load_wrapper(str(settings.model)), ledger, settings)
     made = LocalPredictor(wrapper, reader, settings, ledger)
-    assert made.wait_ready(10)
+    assert made.wait_ready(60)
     yield made
     made.close()
     reader.close()
@@ -284,5 +284,5 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
         wait_until(lambda: "stays: " in caplog.text)
         assert ask(predictor)[1] == "bad"
         (settings.data_dir / kept.directory / "word.txt").write_text("good")
-        wait_until(lambda: ask(predictor) == (kept.version, "good"), timeout_s=10)
+        wait_until(lambda: ask(predictor) == (kept.version, "good"), timeout_s=90)
     assert caplog.text.count("stays: ") == 1

@@ -51,7 +51,7 @@ def test_everything_starts_and_ctrl_c_leaves_nothing(
         assert of_kind(running, part), f"no {part} among {running}"
     assert httpx.get(f"{up.url}/health").json()["status"] == "UP"
     os.kill(up.child.pid, signal.SIGINT)
-    assert up.child.process.wait(40) == 0
+    assert up.child.process.wait(120) == 0
     wait_until(lambda: not processes_of(up.data_dir, up.child.pid), what="all processes ended")
     assert "Traceback" not in up.log
 
@@ -62,7 +62,7 @@ def test_nothing_outlives_a_killed_supervisor(
     up = prelabel_process("up", model, env={"PRELABEL_DRAIN_S": "1"})
     wait_until(lambda: of_kind(processes_of(up.data_dir, up.child.pid), "prelabel worker"), what="a worker")
     os.kill(up.child.pid, signal.SIGKILL)
-    up.child.process.wait(10)
+    up.child.process.wait(120)
     wait_until(lambda: not processes_of(up.data_dir, up.child.pid), what="all processes ended")
 
 

@@ -177,7 +177,7 @@ class Editor:
 
 @pytest.fixture(scope="module")
 def editor(sign_in: Any, open_task: Any, coins: np.ndarray) -> Iterator[Editor]:
-    with sign_in(height=1000, timeout_ms=20_000) as page:
+    with sign_in(height=1000) as page:
         yield Editor(page, open_task, (coins.shape[1], coins.shape[0]))
 
 

@@ -128,7 +128,7 @@ def lanes() -> Iterator[Lanes]:
         yield Lanes(process)
         assert process.stdin is not None
         process.stdin.close()
-        process.wait(30)
+        process.wait(120)
 
 
 def settings_of(folder: Path, chunk: int, settle_s: float) -> tuple[Settings, dict[str, Any]]:

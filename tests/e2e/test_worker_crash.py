@@ -139,7 +139,7 @@ def finished(studio: FakeLabelStudio, project: int) -> bool:
 def settle(studio: FakeLabelStudio, project: int, queue: JobQueue) -> None:
     """Wait until late imports have arrived and the worker has tidied up after them."""
     studio.wait_for_late()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         single = all(len(found) == 1 for found in studio.versions(project).values())
         if single and all(job.state == "done" for job in queue.jobs()):

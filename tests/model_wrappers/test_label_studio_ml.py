@@ -247,7 +247,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         given = load_settings(**{"data_dir": tmp_path / "data", "drain_s": 1.0, "model": str(file), **settings})
         ledger, reader = Ledger.open(given), DataReader(given)
         predictor = LocalPredictor(load_wrapper(str(file)), reader, given, ledger)
-        assert predictor.wait_ready(30), predictor.load_error
+        assert predictor.wait_ready(60), predictor.load_error
         app = create_app(given, predictor, ledger=ledger)
         stop = threading.Event()
         thread = threading.Thread(

@@ -346,7 +346,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
             reader = stack.enter_context(closing(DataReader(settings)))
             predictor = LocalPredictor(load_wrapper(str(file)), reader, settings, ledger)
             stack.callback(predictor.close)
-            assert predictor.wait_ready(30), predictor.load_error
+            assert predictor.wait_ready(60), predictor.load_error
             ledger.enter(predictor.model_version, predictor.name, shadow=False)
             return Process(predictor, ledger, settings)
 

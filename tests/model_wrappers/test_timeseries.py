@@ -111,7 +111,7 @@ def test_a_series_in_a_task_becomes_segments_of_its_prediction(level: Path, tmp_
     reader = DataReader(settings)
     predictor = LocalPredictor(load_wrapper("timeseries", {"model": str(level), "ignore": "low"}), reader, settings)
     try:
-        assert predictor.wait_ready(30)
+        assert predictor.wait_ready(60)
         series = {"timestamp": list(range(24)), "value-0": [0] * 8 + [10] * 8 + [0] * 8}
         config = parse(CONFIG.replace('valueType="url"', 'valueType="json"'))
         (outcome,) = predictor.predict([Task(1, {"csv": series})], config)

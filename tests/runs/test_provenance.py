@@ -70,12 +70,12 @@ def loaded(settings: Settings) -> LocalPredictor:
     assert settings.model is not None
     wrapper = load_wrapper(settings.model)
     predictor = LocalPredictor(wrapper, DataReader(settings, lambda: None), settings)
-    assert predictor.wait_ready(10)
+    assert predictor.wait_ready(60)
     return predictor
 
 
 def eventually(look: Callable[[], Any]) -> Any:
-    until = time.monotonic() + 20
+    until = time.monotonic() + 90
     while not (found := look()) and time.monotonic() < until:
         time.sleep(0.02)
     return found
@@ -270,7 +270,7 @@ def test_a_server_writes_down_where_its_model_came_from(
         assert eventually(lambda: "listening on" in log.read_text()), "before that, SIGTERM ends it without a word"
     finally:
         server.terminate()
-        assert server.wait(20) == 0
+        assert server.wait(120) == 0
     (run,) = models.runs()
     assert run.provenance["wrapper"] == "my_model.py:predict"
     assert run.provenance["code"]["commit"] == git(repository, "rev-parse", "HEAD")
