@@ -179,8 +179,8 @@ class ModelWrapper(ABC):
 
     @property
     def can_fit(self) -> bool:
-        """Whether the wrapper has a `fit` of its own."""
-        return type(self).fit is not ModelWrapper.fit
+        """Whether the wrapper has a `fit` and a `save` of its own."""
+        return type(self).fit is not ModelWrapper.fit and type(self).save is not ModelWrapper.save
 
     def save(self, directory: Path) -> None:
         """Write what was learnt into an empty directory; `load` finds it as `artifact`. Called after `fit`."""

@@ -98,7 +98,8 @@ def train(context: JobContext, job: JobRow) -> str:
 
     Raises:
         SettingsError: this process does not know the model.
-        ModelError: there is nothing to learn from, the model's ``fit`` or ``save`` failed, or ended its process.
+        ModelError: the model lacks ``fit`` or ``save``, there is nothing to learn from, one of the two failed, or it
+            ended its process.
         CancelledError: the job was cancelled.
         OverloadedError: the worker stops; the training begins anew later.
         PrelabelError: Label Studio cannot be reached, or refuses.
@@ -108,6 +109,11 @@ def train(context: JobContext, job: JobRow) -> str:
         wrapper = _wrapper_of(context, connection)
         if hasattr(wrapper, "learns_from"):
             return _learnt_from_events(context, job, connection, wrapper)
+        if not wrapper.can_fit:
+            raise ModelError(
+                f"{connection.model} cannot be trained: it lacks `fit` or `save`.",
+                hint="docs/training.md says what they do. It goes on serving as it is.",
+            )
         artifact = _learnt(context, job, connection, wrapper)
     logger.info("project %d: %s learnt from %d tasks", connection.project, artifact.version, artifact.examples)
     predict_again(context, connection, artifact.version)

@@ -774,6 +774,9 @@ class Trainable(StubWrapper):
     def fit(self, examples: Any) -> None:
         """Nothing."""
 
+    def save(self, directory: Path) -> None:
+        """Nothing."""
+
 
 def test_training_is_one_job_for_a_project(make: Make) -> None:
     world = make(Trainable(), queue=True)

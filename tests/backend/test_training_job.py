@@ -213,6 +213,16 @@ def test_what_fit_returns_is_the_versions_name_if_it_is_text(make: Make) -> None
     assert str(world.trained().options["version"]).startswith("mood-")
 
 
+@pytest.mark.parametrize("missing", ["fit", "save"])
+def test_a_model_that_cannot_learn_is_said_so_before_anything_is_read(make: Make, tmp_path: Path, missing: str) -> None:
+    world = make()
+    (tmp_path / "mood.py").write_text(MODEL.replace(f"def {missing}(", f"def no_{missing}("), encoding="utf-8")
+    job = world.begun()
+    with pytest.raises(ModelError):
+        jobs.train_job(job)
+    assert world.queue.job(job).error.startswith("mood cannot be trained: it lacks `fit` or `save`.")
+
+
 @pytest.mark.parametrize(
     ("order", "line", "said"),
     [

@@ -179,11 +179,11 @@ def training_queue(predictor: Predictor, queue: JobQueue | None) -> JobQueue:
     """The queue that takes trainings of the model.
 
     Raises:
-        NotTrainableError: the model has no ``fit``, or there is no queue.
+        NotTrainableError: the model has no ``fit`` or no ``save``, or there is no queue.
     """
     if not getattr(predictor, "trainable", False):
         raise NotTrainableError(
-            f"{predictor.name} cannot be trained: it has no fit method.", hint="Give its wrapper `fit` and `save`."
+            f"{predictor.name} cannot be trained: it lacks `fit` or `save`.", hint="docs/training.md says what they do."
         )
     if queue is None:
         raise NotTrainableError("training needs a queue, and this server has none.", hint="Use `prelabel up`.")
@@ -254,7 +254,7 @@ class _Webhooks:
         """Queue the training of a project's model.
 
         Raises:
-            NotTrainableError: the model has no ``fit``, or there is no queue.
+            NotTrainableError: the model has no ``fit`` or no ``save``, or there is no queue.
             RequestError: the project is not named, or was never connected.
         """
         if isinstance(project, dict):
