@@ -106,7 +106,7 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, wait_until: Call
         child = int(parent.stdout.readline())
         time.sleep(0.5)  # until the child has become `sleep`
         parent.kill()
-    wait_until(lambda: not alive(child), timeout_s=90, what="the child's end")
+    wait_until(lambda: not alive(child), what="the child's end")
 
 
 def alive(pid: int) -> bool:

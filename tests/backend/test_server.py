@@ -953,7 +953,7 @@ def test_setup_gives_our_own_webhook_its_header(
     )
     world.client.post("/setup", json={**SETUP, "project": f"{project}.1"}, auth=("bob", "secret-pass"))
     wanted = {"X-Kept": "1", WEBHOOK_HEADER: webhook_token(world.settings)}
-    wait_until(lambda: studio.webhooks[1]["headers"] == wanted, timeout_s=90)
+    wait_until(lambda: studio.webhooks[1]["headers"] == wanted)
     assert studio.webhooks[2]["headers"] == studio.webhooks[3]["headers"] == {"X-Kept": "1"}
 
 
@@ -969,7 +969,7 @@ def test_a_token_that_label_studio_refuses_is_told_with_the_two_ways_out(
     )
     setup = {**SETUP, "project": f"{project}.1"}
     world.post("/setup", setup)
-    wait_until(lambda: "Two ways out" in caplog.text, timeout_s=90)
+    wait_until(lambda: "Two ways out" in caplog.text)
     assert "LABEL_STUDIO_API_KEY" in caplog.text
     assert "legacy tokens" in caplog.text
     assert SETUP["access_token"] not in caplog.text

@@ -14,11 +14,6 @@ import pytest
 
 from prelabel.signals import set_event
 
-MODEL = """
-def predict(texts: list[str]) -> list[str]:
-    return ["Positive" for _ in texts]
-"""
-
 
 @contextmanager
 def handling(handler: Callable[..., Any]) -> Iterator[None]:
@@ -48,8 +43,7 @@ def test_an_event_is_set_though_the_interrupted_code_holds_its_lock() -> None:
 
 
 @pytest.mark.parametrize("command", ["up", "serve"])
-def test_a_storm_of_signals_ends_it_all_the_same(prelabel_process: Any, tmp_path: Path, command: str) -> None:
-    (tmp_path / "model.py").write_text(MODEL)
-    one = prelabel_process(command, "model.py:predict")
+def test_a_storm_of_signals_ends_it_all_the_same(prelabel_process: Any, sentiment_file: Path, command: str) -> None:
+    one = prelabel_process(command, f"{sentiment_file}:predict")
     storm(one.child.process)
     assert one.child.process.wait(120) is not None

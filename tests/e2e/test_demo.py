@@ -77,4 +77,4 @@ def test_the_demo_fills_three_projects_starts_again_and_leaves_no_process_behind
     wait_until(lambda: len(processes_of(folder)) > 6, timeout_s=120, what=log.read_text)
     killed.kill()
     killed.wait()
-    wait_until(lambda: processes_of(folder) == [], timeout_s=90, what=lambda: "\n".join(processes_of(folder)))
+    wait_until(lambda: processes_of(folder) == [], what=lambda: "\n".join(processes_of(folder)))

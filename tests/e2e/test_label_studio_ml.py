@@ -106,7 +106,7 @@ def test_what_a_person_annotated_is_learnt_though_the_backend_was_killed_meanwhi
     here.connect(first.url)
     result = [{"from_name": "sentiment", "to_name": "text", "type": "choices", "value": {"choices": ["Negative"]}}]
     assert here.api.post(f"/api/tasks/{annotated}/annotations", json={"result": result}).status_code == 201
-    wait_until((tmp_path / f"begun {annotated}").exists, timeout_s=90)
+    wait_until((tmp_path / f"begun {annotated}").exists)
     first.child.process.kill()
     first.child.process.wait()
 
@@ -114,11 +114,11 @@ def test_what_a_person_annotated_is_learnt_though_the_backend_was_killed_meanwhi
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", first.port)) != 0
 
-    wait_until(gone, timeout_s=90)
+    wait_until(gone)
     (tmp_path / "hold").unlink()
     prelabel_process("up", "model.py", label_studio=label_studio, env=quiet, port=first.port)
     ledger = Ledger.open(load_settings(data_dir=first.data_dir))
-    wait_until(lambda: ledger.events("Repeater") == [], timeout_s=90)
+    wait_until(lambda: ledger.events("Repeater") == [])
     assert ledger.events("Repeater", failed=True) == []
     ledger.close()
     (prediction,) = here.api.get(f"/api/tasks/{opened}", params={"project": here.id}).json()["predictions"]
@@ -170,7 +170,7 @@ def test_a_model_that_says_nothing_is_asked_again_and_the_version_that_it_learns
     def seen(task: int) -> int:
         return (tmp_path / "asked").read_text(encoding="utf-8").split().count(str(task))
 
-    wait_until(lambda: states(untaught) == dict.fromkeys([annotated, opened, waiting], "silent"), timeout_s=90)
+    wait_until(lambda: states(untaught) == dict.fromkeys([annotated, opened, waiting], "silent"))
     for times in (2, 3):
         assert open_task(here, opened) == []
         assert seen(opened) == times
@@ -194,7 +194,7 @@ def test_a_model_that_says_nothing_is_asked_again_and_the_version_that_it_learns
     wait_until(lambda: version_of(backend.url, here) == "Parrot-0.2.0", what=lambda: backend.log)
     assert here.retrieve_predictions().is_success
     learnt_twice = [("Parrot-0.1.0", "Negative"), ("Parrot-0.2.0", "Positive")]
-    wait_until(lambda: said(here)[waiting] == learnt_twice, timeout_s=90, what=lambda: backend.log)
+    wait_until(lambda: said(here)[waiting] == learnt_twice, what=lambda: backend.log)
     assert said(here) == {
         annotated: [("Parrot-0.2.0", "Positive")], opened: learnt_twice, waiting: learnt_twice
     }  # fmt: skip

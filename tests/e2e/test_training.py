@@ -37,7 +37,7 @@ def test_a_model_learns_from_annotations_and_serves_what_it_learnt(
         choice = "Positive" if "good" in text else "Negative"
         result = [{"from_name": "sentiment", "to_name": "text", "type": "choices", "value": {"choices": [choice]}}]
         assert here.api.post(f"/api/tasks/{task}/annotations", json={"result": result}).status_code == 201
-    wait_until(lambda: version_of(backend.url, here) != untrained, timeout_s=90, what=lambda: backend.log)
+    wait_until(lambda: version_of(backend.url, here) != untrained, what=lambda: backend.log)
     trained = version_of(backend.url, here)
 
     def left() -> dict[int, list[str]]:
@@ -47,7 +47,7 @@ def test_a_model_learns_from_annotations_and_serves_what_it_learnt(
             if task in ids[-2:] and any(one["model_version"] == trained for one in said)
         }
 
-    wait_until(lambda: left() == {ids[-2]: ["Positive"], ids[-1]: ["Negative"]}, timeout_s=90, what=lambda: backend.log)
+    wait_until(lambda: left() == {ids[-2]: ["Positive"], ids[-1]: ["Negative"]}, what=lambda: backend.log)
     assert {one["task"] for one in here.predictions() if one["model_version"] == trained} == set(ids[-2:])  # unlabeled
 
     run = json.loads(run_prelabel("runs", "show", trained, "--json").stdout)

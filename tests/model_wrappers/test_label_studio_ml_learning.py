@@ -477,7 +477,7 @@ def test_a_worker_with_a_model_of_its_own_predicts_with_the_version_that_the_ser
         def stored() -> list[list[str]]:
             return [[one for one in said if one == "Counter-0.1.0"] for said in studio.versions(project).values()]
 
-        wait_until(lambda: stored() == [["Counter-0.1.0"]] * 2, timeout_s=90, what=lambda: server.log + worker.log)
+        wait_until(lambda: stored() == [["Counter-0.1.0"]] * 2, what=lambda: server.log + worker.log)
 
 
 def test_two_projects_that_count_alike_have_versions_of_their_own(begin: Begin) -> None:
